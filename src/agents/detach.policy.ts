@@ -1,0 +1,34 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config.js';
+
+/** How long a turn may go on while nobody watches. */
+@Injectable()
+export class DetachPolicy {
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+
+  constructor(private readonly config: Config) {}
+
+  /** Orphaned sessions: detached, with a turn running or waiting here. */
+  get orphans(): number {
+    return this.#timers.size;
+  }
+
+  /** Calls `end` when the session has been detached for too long, counted from the first call. */
+  watch(sessionId: string, end: () => void): void {
+    if (this.#timers.has(sessionId)) return;
+    const timer = setTimeout(end, this.#limitMs);
+    timer.unref();
+    this.#timers.set(sessionId, timer);
+  }
+
+  /** Somebody came back, or nothing runs any more. */
+  forget(sessionId: string): void {
+    clearTimeout(this.#timers.get(sessionId));
+    this.#timers.delete(sessionId);
+  }
+
+  get #limitMs(): number {
+    const { detachPolicy, detachGraceMs, detachedTurnLimitMs } = this.config;
+    return detachPolicy === 'interrupt' ? Math.min(detachGraceMs, detachedTurnLimitMs) : detachedTurnLimitMs;
+  }
+}

@@ -1,0 +1,210 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config.js';
+import type { FinishReason, UIMessage, Usage } from '../protocol.js';
+import type { AnswerFold } from '../sessions/message.fold.js';
+import type { PinnedAgent } from '../sessions/pinned-agent.js';
+import type { Ending } from '../sessions/session.js';
+import { SessionStore } from '../sessions/session.store.js';
+import type { ActiveTurn } from './active.turn.js';
+import type { Answer } from './answer.js';
+import { callModel } from './model.call.js';
+import { ModelError, ModelProvider, type PromptMessage, type ToolSpec } from './model.provider.js';
+import { ToolRegistry } from './tool.registry.js';
+import { buildPrompt, estimatePromptTokens, estimateTokens } from './transcript.js';
+
+/** JSON of a stored message takes more bytes than its text: read enough for the budget, and not much more. */
+const READ_BYTES_PER_TOKEN = 8;
+
+interface ToolCall {
+  toolCallId: string;
+  toolName: string;
+  /** JSON text as the model wrote it. */
+  input: string;
+}
+
+/** What one call of the model came to. */
+interface StepResult {
+  reason: FinishReason;
+  calls: ToolCall[];
+}
+
+/** The agent's loop of a turn: call the model, call the tools that it asks for, until it is done. */
+@Injectable()
+export class ModelSteps {
+  constructor(
+    private readonly store: SessionStore,
+    private readonly model: ModelProvider,
+    private readonly tools: ToolRegistry,
+    private readonly config: Config,
+  ) {}
+
+  /**
+   * @param remainingMs what is left of the turn's time
+   * @throws ModelError; or the abort signal's reason as soon as the turn's end is decided
+   */
+  async run(
+    active: ActiveTurn,
+    agent: PinnedAgent,
+    answer: Answer,
+    remainingMs: () => number,
+  ): Promise<Ending> {
+    const history = await this.#history(active.sessionId);
+    const specs = this.tools.specs(agent.tools);
+    for (let step = 1; step <= this.config.maxSteps; step += 1) {
+      const messages = step === 1 ? history : [...history, answer.fold.message];
+      const prompt = this.#prompt(agent, messages, specs);
+      active.signal.throwIfAborted();
+      answer.emit({ type: 'start-step' });
+      const { reason, calls } = await this.#callModel(active, agent, prompt, specs, answer, remainingMs);
+      const goesOn = calls.length > 0 && reason !== 'length' && reason !== 'content-filter';
+      if (goesOn && step < this.config.maxSteps) {
+        await Promise.all(calls.map((call) => this.#callTool(active, agent, call, answer)));
+        active.signal.throwIfAborted();
+      }
+      if (goesOn && step === this.config.maxSteps) break;
+      if (!goesOn) return { state: 'completed', finishReason: reason };
+      answer.emit({ type: 'finish-step' });
+    }
+    throw new ModelError('tool_limit', `The agent asked for tools in more than ${this.config.maxSteps} steps.`);
+  }
+
+  /** What an answer cost that was cut by the death of its process; undefined where none had begun. */
+  async estimateUsage(sessionId: string, agent: PinnedAgent, fold: AnswerFold): Promise<Usage | undefined> {
+    const written = writtenText(fold.message);
+    if (written === '') return undefined;
+    const history = await this.#history(sessionId);
+    const prompt = this.#prompt(agent, history, this.tools.specs(agent.tools));
+    return {
+      inputTokens: estimatePromptTokens(prompt),
+      outputTokens: estimateTokens(written),
+      estimated: true,
+    };
+  }
+
+  async #callModel(
+    active: ActiveTurn,
+    agent: PinnedAgent,
+    prompt: PromptMessage[],
+    specs: ToolSpec[],
+    answer: Answer,
+    remainingMs: () => number,
+  ): Promise<StepResult> {
+    const request = { model: agent.model, temperature: agent.temperature, prompt, tools: specs };
+    const parts = callModel(this.model, request, active.signal, {
+      firstByteTimeoutMs: this.config.modelFirstByteTimeoutMs,
+      idleTimeoutMs: this.config.modelIdleTimeoutMs,
+      remainingMs,
+    });
+    const result: StepResult = { reason: 'other', calls: [] };
+    let written = '';
+    let began = false;
+    let usage: Usage | undefined;
+    try {
+      for await (const part of parts) {
+        began = true;
+        switch (part.type) {
+          case 'begin':
+            break;
+          case 'text':
+          case 'reasoning':
+            written += part.text;
+            answer.write(part.type, part.text);
+            break;
+          case 'tool-input-start':
+            answer.firstContentAt ??= performance.now();
+            answer.closePart();
+            answer.emit({ type: part.type, toolCallId: part.toolCallId, toolName: part.toolName });
+            break;
+          case 'tool-input-delta':
+            written += part.text;
+            answer.emit({ type: part.type, toolCallId: part.toolCallId, inputTextDelta: part.text });
+            break;
+          case 'tool-call':
+            answer.closePart();
+            this.#announce(part, answer);
+            result.calls.push(part);
+            break;
+          case 'finish':
+            answer.closePart();
+            result.reason = part.reason;
+            if (part.usage) usage = { ...part.usage, estimated: false };
+        }
+        // Decided while this part was on its way: nothing after it is shown.
+        active.signal.throwIfAborted();
+      }
+      return result;
+    } finally {
+      if (began) {
+        answer.spend(
+          usage ?? {
+            inputTokens: estimatePromptTokens(prompt, specs),
+            outputTokens: estimateTokens(written),
+            estimated: true,
+          },
+        );
+      }
+    }
+  }
+
+  /** A call with its input; one whose input is no JSON is answered with an error in the same breath. */
+  #announce({ toolCallId, toolName, input }: ToolCall, answer: Answer): void {
+    const parsed = parse(input);
+    if (parsed.ok) {
+      answer.emit({ type: 'tool-input-available', toolCallId, toolName, input: parsed.value });
+    } else {
+      const errorText = 'The input of the tool call is not valid JSON.';
+      answer.emit({ type: 'tool-input-error', toolCallId, toolName, input, errorText });
+    }
+  }
+
+  /** Runs a call at most once; whatever goes wrong is told to the model. */
+  async #callTool(active: ActiveTurn, agent: PinnedAgent, call: ToolCall, answer: Answer): Promise<void> {
+    const { toolCallId, toolName, input } = call;
+    if (!parse(input).ok) return;
+    const { sessionId, turn, signal } = active;
+    const outcome = await this.tools.call({
+      name: toolName,
+      input,
+      allowed: agent.tools,
+      context: { sessionId, turnId: turn.turnId, toolCallId, signal },
+      timeoutMs: this.config.toolTimeoutMs,
+    });
+    // An ended turn closes its open calls itself.
+    if (signal.aborted) return;
+    if ('error' in outcome) answer.emit({ type: 'tool-output-error', toolCallId, errorText: outcome.error });
+    else answer.emit({ type: 'tool-output-available', toolCallId, output: outcome.output });
+  }
+
+  async #history(sessionId: string): Promise<UIMessage[]> {
+    const page = await this.store.messages(sessionId, {
+      limit: Number.MAX_SAFE_INTEGER,
+      maxBytes: this.config.contextTokens * READ_BYTES_PER_TOKEN,
+      begun: true,
+    });
+    return page?.messages ?? [];
+  }
+
+  #prompt(agent: PinnedAgent, messages: UIMessage[], specs: ToolSpec[]): PromptMessage[] {
+    return buildPrompt({
+      persona: agent.persona,
+      messages,
+      budgetTokens: this.config.contextTokens,
+      toolsTokens: estimateTokens(JSON.stringify(specs)),
+    }).prompt;
+  }
+}
+
+function parse(json: string): { ok: true; value: unknown } | { ok: false } {
+  if (json.trim() === '') return { ok: true, value: {} };
+  try {
+    return { ok: true, value: JSON.parse(json) };
+  } catch {
+    return { ok: false };
+  }
+}
+
+function writtenText(message: UIMessage): string {
+  return message.parts
+    .map((part) => (part.type === 'text' || part.type === 'reasoning' ? part.text : ''))
+    .join('');
+}

@@ -1,0 +1,207 @@
+import { LIMITS, type EventPacket, type SessionEvent } from '../../protocol.js';
+import { Clock } from '../../clock.js';
+import { KeyedQueue } from '../keyed.queue.js';
+import { isBusy, type Change, type Session } from '../session.js';
+import { SessionTables, type LogSegment, type Write } from './session.tables.js';
+
+/** A session in memory: while a socket is bound to it, a turn is open, or a call is on its way. */
+export interface ActiveSession {
+  session: Session;
+  /** The newest events, those after `logFrom`: what no segment holds yet. Seqs rise by one. */
+  log: SessionEvent[];
+  logFrom: number;
+  /** The fence of the last claim; `claimed` while its holder has not given it back. */
+  fence: number;
+  claimed: boolean;
+  attached: boolean;
+  /** Later of the last unbind and the last turn's end, epoch milliseconds. */
+  idleSince: number;
+}
+
+/**
+ * The sessions of this process that are in use, and the one way to change them: decide on what is in
+ * memory, make it durable, then evolve memory and publish. Tasks of one session run one after the other, so
+ * that nothing is decided on what is about to change.
+ */
+export class ActiveSessions {
+  readonly #active = new Map<string, ActiveSession>();
+  readonly #queue = new KeyedQueue();
+  #publish: (packet: EventPacket) => void = () => undefined;
+
+  constructor(
+    readonly tables: SessionTables,
+    readonly clock: Clock,
+  ) {}
+
+  onEvents(listener: (packet: EventPacket) => void): void {
+    this.#publish = listener;
+  }
+
+  /** Runs a task on a session, alone; `undefined` where there is no such session. */
+  run<T>(sessionId: string, task: (active: ActiveSession | undefined) => Promise<T> | T): Promise<T> {
+    return this.#queue.run(sessionId, async () => {
+      const active = this.#active.get(sessionId) ?? this.#load(sessionId);
+      try {
+        return await task(active);
+      } finally {
+        await this.#evictIdle(sessionId);
+      }
+    });
+  }
+
+  /** True where the id may be given to a new session. */
+  isFree(sessionId: string): boolean {
+    return this.tables.load(sessionId) === undefined;
+  }
+
+  async create(session: Session): Promise<ActiveSession> {
+    const at = this.clock.now();
+    const { sessionId } = session;
+    await this.tables.commit([
+      { kind: 'session', session },
+      { kind: 'presence', sessionId, attached: false, at },
+    ]);
+    return this.#remember(session, false, at);
+  }
+
+  /**
+   * Makes a change durable, then visible. With `turn: 'goes-on'` it adds nothing but events to the running
+   * turn; with `'ended'` the log is sealed into a segment, which the resume window then outlives.
+   */
+  async apply(
+    active: ActiveSession,
+    change: Change,
+    turn?: 'goes-on' | 'ended',
+  ): Promise<EventPacket> {
+    const { sessionId, epoch, seq: from } = active.session;
+    const events = change.entries.map((entry, index) => ({ ...entry, seq: from + 1 + index }));
+    const at = this.clock.now();
+    const log = active.log.concat(turn === 'goes-on' || change.gone ? [] : events);
+    await this.tables.commit(this.#writes(active, change, events, log, turn, at));
+
+    active.session = change.session;
+    if (turn === 'goes-on') active.log.push(...events);
+    else active.log = log;
+    if (turn === 'ended') this.#sealed(active);
+    if (turn === 'ended' && !isBusy(active.session)) active.idleSince = at;
+    if (change.gone) this.#active.delete(sessionId);
+    const packet = { sessionId, epoch, from, to: from + events.length, events };
+    if (events.length > 0) this.#publish(packet);
+    return packet;
+  }
+
+  #writes(
+    active: ActiveSession,
+    change: Change,
+    events: SessionEvent[],
+    log: SessionEvent[],
+    turn: 'goes-on' | 'ended' | undefined,
+    at: number,
+  ): Write[] {
+    const { sessionId, seq: from } = active.session;
+    if (change.gone) {
+      return [{ kind: 'remove', sessionId, refusedUntil: at + LIMITS.tombstoneMs }];
+    }
+    if (turn === 'goes-on') return [{ kind: 'events', sessionId, from, events }];
+    const writes: Write[] = [{ kind: 'session', session: change.session }];
+    if (change.withdrawFrom !== undefined) {
+      writes.push({ kind: 'withdraw', sessionId, from: change.withdrawFrom });
+    }
+    for (const placed of change.messages ?? []) writes.push({ kind: 'message', sessionId, placed });
+    if (change.request) writes.push({ kind: 'request', sessionId, record: change.request });
+    for (const { request, state } of change.settled ?? []) {
+      writes.push({ kind: 'settle', sessionId, request, state });
+    }
+    if (turn === 'ended') {
+      const segment = { from: active.logFrom, to: change.session.seq, sealedAt: at, events: log };
+      writes.push({ kind: 'segment', sessionId, segment });
+    } else if (events.length > 0) {
+      writes.push({ kind: 'events', sessionId, from, events });
+    }
+    if (!isBusy(change.session)) writes.push({ kind: 'idle', sessionId, at });
+    return writes;
+  }
+
+  /** The events after `seq`; undefined where some of them are no longer held. */
+  eventsAfter(active: ActiveSession, seq: number, sealedSince: number): SessionEvent[] | undefined {
+    const { sessionId } = active.session;
+    if (seq >= active.logFrom) return active.log.slice(seq - active.logFrom);
+    const events: SessionEvent[] = [];
+    let reached = seq;
+    for (const segment of this.tables.segments(sessionId, seq)) {
+      if (segment.from > reached || isPast(segment, sealedSince)) return undefined;
+      events.push(...(segment.from < reached ? segment.events.filter((e) => e.seq > reached) : segment.events));
+      reached = segment.to;
+    }
+    return reached === active.logFrom ? events.concat(active.log) : undefined;
+  }
+
+  async setAttached(sessionId: string, attached: boolean): Promise<void> {
+    await this.run(sessionId, (active) => {
+      if (!active || active.attached === attached) return;
+      const at = this.clock.now();
+      active.attached = attached;
+      if (!attached) active.idleSince = Math.max(active.idleSince, at);
+      // Not waited for: a bind must not fail on a full disk. A start takes everyone for detached anyway.
+      this.tables.commit([{ kind: 'presence', sessionId, attached, at }]).catch(() => undefined);
+    });
+  }
+
+  /** Puts the events of turns that have run for long into segments, so that the journal can be cut. */
+  async sealOverdue(): Promise<void> {
+    for (const sessionId of this.tables.unsealed()) {
+      await this.run(sessionId, (active) => (active ? this.#seal(active, undefined) : undefined));
+    }
+  }
+
+  async #seal(active: ActiveSession, sealedAt: number | undefined): Promise<void> {
+    const { sessionId, seq } = active.session;
+    if (active.log.length === 0) return;
+    const segment = { from: active.logFrom, to: seq, sealedAt, events: active.log };
+    await this.tables.commit([
+      { kind: 'session', session: active.session },
+      { kind: 'segment', sessionId, segment },
+    ]);
+    this.#sealed(active);
+  }
+
+  #sealed(active: ActiveSession): void {
+    active.log = [];
+    active.logFrom = active.session.seq;
+  }
+
+  #load(sessionId: string): ActiveSession | undefined {
+    const loaded = this.tables.load(sessionId);
+    if (loaded === undefined || loaded === 'refused') return undefined;
+    return this.#remember(loaded.session, loaded.attached, loaded.idleSince);
+  }
+
+  #remember(session: Session, attached: boolean, idleSince: number): ActiveSession {
+    const active: ActiveSession = {
+      session,
+      log: [],
+      logFrom: session.seq,
+      fence: 0,
+      claimed: false,
+      attached,
+      idleSince,
+    };
+    this.#active.set(session.sessionId, active);
+    return active;
+  }
+
+  async #evictIdle(sessionId: string): Promise<void> {
+    const active = this.#active.get(sessionId);
+    if (!active || active.attached || active.claimed || isBusy(active.session)) return;
+    try {
+      await this.#seal(active, this.clock.now());
+      this.#active.delete(sessionId);
+    } catch {
+      // The engine is out of reach: what it does not hold yet stays in memory until a later task.
+    }
+  }
+}
+
+function isPast(segment: LogSegment, sealedSince: number): boolean {
+  return segment.sealedAt !== undefined && segment.sealedAt < sealedSince;
+}

@@ -1,0 +1,221 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Config } from '../../config.js';
+import { LIMITS, type LogEntry, type Position, type SessionEvent, type UIMessage } from '../../protocol.js';
+import { mergeEvents } from '../coalescer.js';
+import {
+  appendToTurn,
+  decide,
+  isBusy,
+  openTurns,
+  type Command,
+  type Lookup,
+  type Outcome,
+  type Session,
+  type TurnEnd,
+} from '../session.js';
+import {
+  SessionStore,
+  type Appended,
+  type FoundSession,
+  type ListQuery,
+  type MessagePage,
+  type MessageQuery,
+  type NewSession,
+  type Reading,
+} from '../session.store.js';
+import { ActiveSessions, type ActiveSession } from './active.sessions.js';
+
+/** The session store of a single process: what is in use is in memory, everything is in the tables. */
+@Injectable()
+export class EmbeddedStore extends SessionStore {
+  constructor(
+    private readonly sessions: ActiveSessions,
+    private readonly config: Config,
+  ) {
+    super();
+  }
+
+  open(sessionId: string, create?: NewSession): Promise<FoundSession | undefined> {
+    return this.sessions.run(sessionId, async (active) => {
+      if (active && !active.session.closing) return found(active, false);
+      if (active || !create || !this.sessions.isFree(sessionId)) return undefined;
+      const now = this.sessions.clock.iso();
+      const session: Session = {
+        sessionId,
+        owner: create.owner,
+        agent: create.agent,
+        epoch: newEpoch(),
+        seq: 0,
+        createdAt: now,
+        updatedAt: now,
+        title: '',
+        nextPosition: 0,
+        waiting: [],
+        metadata: create.metadata,
+      };
+      return found(await this.sessions.create(session), true);
+    });
+  }
+
+  accept(sessionId: string, command: Command): Promise<Outcome> {
+    return this.sessions.run(sessionId, async (active) => {
+      if (!active) return { kind: 'gone' };
+      if (command.kind === 'close' && command.unlessActiveSince !== undefined) {
+        const idleSince = idleSinceOf(active);
+        if (idleSince === undefined || idleSince > command.unlessActiveSince) return { kind: 'busy' };
+      }
+      const { outcome, change } = decide(active.session, command, this.#lookup(active.session));
+      if (change) await this.sessions.apply(active, change);
+      return outcome;
+    });
+  }
+
+  append(sessionId: string, fence: number, entries: LogEntry[], end?: TurnEnd): Promise<Appended> {
+    return this.sessions.run(sessionId, async (active) => {
+      const running = active?.session.running;
+      if (!active?.claimed || active.fence !== fence || !running) return { kind: 'deposed' };
+      const change = appendToTurn(active.session, running, entries, end, this.sessions.clock.iso());
+      const packet = await this.sessions.apply(active, change, end ? 'ended' : 'goes-on');
+      return { kind: 'appended', packet };
+    });
+  }
+
+  read(sessionId: string, position?: Position): Promise<Reading | undefined> {
+    return this.sessions.run(sessionId, (active) => {
+      if (!active || active.session.closing) return undefined;
+      const { session } = active;
+      const common = {
+        position: { epoch: session.epoch, seq: session.seq },
+        agent: session.agent,
+        turns: openTurns(session),
+      };
+      const missed = this.#missed(active, position);
+      if (missed) {
+        return { ...common, recovered: true, messages: [], hasMore: false, events: mergeEvents(missed) };
+      }
+      const page = take(this.#newestFirst(session), LIMITS.snapshotMessages, LIMITS.snapshotBytes);
+      return { ...common, recovered: false, ...page, events: this.#present(active) };
+    });
+  }
+
+  messages(
+    sessionId: string,
+    page: MessageQuery,
+  ): Promise<MessagePage | undefined> {
+    return this.sessions.run(sessionId, (active) => {
+      if (!active) return undefined;
+      const session = page.begun ? { ...active.session, waiting: [] } : active.session;
+      const newest = this.#newestFirst(session, page.before);
+      return newest && take(newest, page.limit, page.maxBytes ?? Infinity);
+    });
+  }
+
+  async list(query: ListQuery): ReturnType<SessionStore['list']> {
+    return Promise.resolve(this.sessions.tables.list(query));
+  }
+
+  /** What a client at this position has missed; undefined where that cannot be told exactly. */
+  #missed(active: ActiveSession, position: Position | undefined): SessionEvent[] | undefined {
+    if (!position) return undefined;
+    const { epoch, seq } = active.session;
+    if (position.epoch !== epoch || position.seq > seq) return undefined;
+    const window = this.sessions.clock.now() - this.config.resumeWindowMs;
+    return this.sessions.eventsAfter(active, position.seq, window);
+  }
+
+  /** What a snapshot says beside the messages: each waiting turn, then all of the running one. */
+  #present(active: ActiveSession): SessionEvent[] {
+    const { session } = active;
+    const waiting = session.waiting.map(
+      ({ turnId, message }): SessionEvent => ({
+        type: 'turn',
+        turnId,
+        messageId: message.id,
+        state: 'queued',
+        seq: session.seq,
+      }),
+    );
+    if (!session.running) return waiting;
+    const { turnId, startSeq } = session.running;
+    const events = this.sessions.eventsAfter(active, startSeq - 1, 0) ?? [];
+    const ofTurn = events.filter((event) => 'turnId' in event && event.turnId === turnId);
+    return waiting.concat(mergeEvents(ofTurn));
+  }
+
+  #newestFirst(session: Session): Iterable<SizedMessage>;
+  #newestFirst(session: Session, before: string | undefined): Iterable<SizedMessage> | undefined;
+  #newestFirst(session: Session, before?: string): Iterable<SizedMessage> | undefined {
+    const waiting = session.waiting.map(({ message }) => sized(message)).reverse();
+    const { tables } = this.sessions;
+    if (before === undefined) return chain(waiting, tables.messagesBefore(session.sessionId, session.nextPosition));
+    const index = waiting.findIndex(({ message }) => message.id === before);
+    if (index >= 0) {
+      return chain(
+        waiting.slice(index + 1),
+        tables.messagesBefore(session.sessionId, session.nextPosition),
+      );
+    }
+    const placed = tables.message(session.sessionId, before);
+    return placed && tables.messagesBefore(session.sessionId, placed.position);
+  }
+
+  #lookup(session: Session): Lookup {
+    const { tables, clock } = this.sessions;
+    const { sessionId } = session;
+    return {
+      now: clock.iso(),
+      newId: randomUUID,
+      request: (request) => tables.request(sessionId, request),
+      turn: (turnId) => tables.turn(sessionId, turnId),
+      message: (id) => tables.message(sessionId, id),
+      messageAt: (position) => {
+        for (const placed of tables.messagesBefore(sessionId, position + 1)) {
+          return placed.position === position ? placed : undefined;
+        }
+        return undefined;
+      },
+    };
+  }
+}
+
+interface SizedMessage {
+  message: UIMessage;
+  /** Of its JSON. */
+  bytes: number;
+}
+
+function sized(message: UIMessage): SizedMessage {
+  return { message, bytes: Buffer.byteLength(JSON.stringify(message)) };
+}
+
+function* chain<T>(first: Iterable<T>, second: Iterable<T>): Iterable<T> {
+  yield* first;
+  yield* second;
+}
+
+/** The newest messages within the limits, at least one, oldest first. */
+function take(newestFirst: Iterable<SizedMessage>, limit: number, maxBytes: number): MessagePage {
+  const messages: UIMessage[] = [];
+  let bytes = 0;
+  for (const next of newestFirst) {
+    bytes += next.bytes;
+    if (messages.length === limit || (messages.length > 0 && bytes > maxBytes)) {
+      return { messages: messages.reverse(), hasMore: true };
+    }
+    messages.push(next.message);
+  }
+  return { messages: messages.reverse(), hasMore: false };
+}
+
+function found(active: ActiveSession, created: boolean): FoundSession {
+  return { session: active.session, created, idleSince: idleSinceOf(active) };
+}
+
+function idleSinceOf(active: ActiveSession): number | undefined {
+  return active.attached || isBusy(active.session) ? undefined : active.idleSince;
+}
+
+function newEpoch(): string {
+  return randomBytes(6).toString('hex');
+}

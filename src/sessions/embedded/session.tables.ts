@@ -1,0 +1,68 @@
+import type { SessionEvent, TerminalState } from '../../protocol.js';
+import type { PlacedMessage, RequestRecord, Session, TurnRequest } from '../session.js';
+import type { ListedSession, ListQuery } from '../session.store.js';
+
+/** A contiguous piece of a session's log: the events after `from` up to `to`. */
+export interface LogSegment {
+  from: number;
+  to: number;
+  /**
+   * When its last turn ended, epoch milliseconds: from then on the resume window counts. Undefined: it holds
+   * the beginning of a turn that still runs, and is kept whatever its age.
+   */
+  sealedAt?: number;
+  events: SessionEvent[];
+}
+
+/** One row that changes. A batch of them is applied in order, as a whole or not at all. */
+export type Write =
+  | { kind: 'session'; session: Session }
+  | { kind: 'presence'; sessionId: string; attached: boolean; at: number }
+  /** The last turn ended at this time, epoch milliseconds. */
+  | { kind: 'idle'; sessionId: string; at: number }
+  | { kind: 'request'; sessionId: string; record: RequestRecord }
+  | { kind: 'settle'; sessionId: string; request: TurnRequest; state: TerminalState }
+  | { kind: 'withdraw'; sessionId: string; from: number }
+  | { kind: 'message'; sessionId: string; placed: PlacedMessage }
+  /** Events of the log that no segment holds yet; after a restart they stand in one. */
+  | { kind: 'events'; sessionId: string; from: number; events: SessionEvent[] }
+  /** Events that were written by `events` before now stand in a segment; `sealedAt` also seals earlier ones. */
+  | { kind: 'segment'; sessionId: string; segment: LogSegment }
+  /** Everything but the id is removed; the id stays refused until then, epoch milliseconds. */
+  | { kind: 'remove'; sessionId: string; refusedUntil: number };
+
+export interface LoadedSession {
+  session: Session;
+  attached: boolean;
+  /** Later of the last unbind and the last turn's end, epoch milliseconds. */
+  idleSince: number;
+}
+
+/**
+ * The rows under the embedded store: synchronous reads, grouped writes. Two adapters pass one contract suite:
+ * maps in memory, and SQLite.
+ */
+export abstract class SessionTables {
+  /** 'refused': the id belonged to a session that ended lately. */
+  abstract load(sessionId: string): LoadedSession | 'refused' | undefined;
+  abstract request(sessionId: string, request: TurnRequest): RequestRecord | undefined;
+  abstract turn(sessionId: string, turnId: string): RequestRecord | undefined;
+  abstract message(sessionId: string, messageId: string): PlacedMessage | undefined;
+  /** Messages at positions below `before`, newest first, read as they are taken; `bytes` of JSON. */
+  abstract messagesBefore(sessionId: string, before: number): Iterable<PlacedMessage & { bytes: number }>;
+  /** Segments that hold events after `seq`, in order. */
+  abstract segments(sessionId: string, afterSeq: number): LogSegment[];
+  abstract list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string };
+  /** Sessions with a running or waiting turn. */
+  abstract busy(): string[];
+  /**
+   * Makes a batch durable. Batches that come in the same tick share one transaction.
+   * @throws StoreUnavailable (rejects) when the engine refused it: then nothing of the batch was changed
+   */
+  abstract commit(writes: Write[]): Promise<void>;
+  /** Sessions whose events should be put in segments now, so that what holds them singly stays short. */
+  abstract unsealed(): string[];
+  /** Drops segments sealed before, and ids refused until before, these times (epoch milliseconds). */
+  abstract trim(before: { sealedAt: number; refusedUntil: number }): void;
+  abstract close(): Promise<void>;
+}

@@ -1,0 +1,11 @@
+import type { EventPacket } from '../protocol.js';
+
+/**
+ * Which sessions' events this node needs: those that a socket here is bound to. Being subscribed is what
+ * makes a session attached. A feed may lose a packet (a reader notices by `from`), it never reorders.
+ */
+export abstract class SessionFeed {
+  abstract subscribe(sessionId: string): Promise<void>;
+  abstract unsubscribe(sessionId: string): Promise<void>;
+  abstract onEvents(listener: (packet: EventPacket) => void): void;
+}
