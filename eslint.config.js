@@ -20,7 +20,7 @@ const ROOT_FILES = {
   protocol: 'src/protocol.ts',
   config: 'src/config.ts',
   clock: 'src/clock.ts',
-  root: ['src/main.ts', 'src/app.module.ts'],
+  root: ['src/main.ts', 'src/bootstrap.ts', 'src/app.module.ts'],
 };
 const FOLDERS = Object.keys(MAY_IMPORT).filter((name) => !(name in ROOT_FILES));
 const isAny = (names) => [

@@ -63,7 +63,12 @@ describe('loadConfig', () => {
   });
 
   it('counts empty and blank strings as unset', () => {
-    const env = Object.fromEntries(variableNames().flatMap((name) => [[name, ''], [`${name}_FILE`, '']]));
+    const env = Object.fromEntries(
+      variableNames().flatMap((name) => [
+        [name, ''],
+        [`${name}_FILE`, ''],
+      ]),
+    );
     expect(loadConfig(env)).toEqual(loadConfig({}));
     expect(loadConfig({ PORT: '  ' }).port).toBe(3000);
   });
@@ -149,7 +154,11 @@ describe('loadConfig', () => {
       TRUST_PROXY: 'loopback, 10.0.0.0/8, fd00::/8',
     });
     expect(config.transports).toEqual(['polling', 'websocket']);
-    expect(config.corsOrigins).toEqual(['https://a.example', 'http://b.example:8080', 'capacitor://localhost']);
+    expect(config.corsOrigins).toEqual([
+      'https://a.example',
+      'http://b.example:8080',
+      'capacitor://localhost',
+    ]);
     expect(config.trustProxy).toBe('loopback, 10.0.0.0/8, fd00::/8');
   });
 });
@@ -186,7 +195,9 @@ describe('AUTH=jwt', () => {
     });
     expect(loadConfig({ AUTH: 'jwt', JWKS_URL: url }).auth).toEqual({ mode: 'jwt', jwksUrl: url });
     expect(problemsOf({ AUTH: 'jwt' })).toEqual(['JWT_SECRET or JWKS_URL must be set with AUTH=jwt']);
-    expect(problemsOf({ AUTH: 'jwt', JWKS_URL: url, JWT_SECRET: SECRET })[0]).toContain('must not both be set');
+    expect(problemsOf({ AUTH: 'jwt', JWKS_URL: url, JWT_SECRET: SECRET })[0]).toContain(
+      'must not both be set',
+    );
   });
 
   it('does not call a bad key a missing one', () => {
@@ -207,7 +218,11 @@ describe('secrets from files', () => {
   afterAll(() => rmSync(dir, { recursive: true }));
 
   it('trims one final newline and nothing else', () => {
-    const env = { AUTH: 'jwt', JWT_SECRET_FILE: write('jwt', ` ${SECRET} \r\n`), ADMIN_TOKEN_FILE: write('a', 't\n') };
+    const env = {
+      AUTH: 'jwt',
+      JWT_SECRET_FILE: write('jwt', ` ${SECRET} \r\n`),
+      ADMIN_TOKEN_FILE: write('a', 't\n'),
+    };
     expect(loadConfig(env)).toMatchObject({ adminToken: 't', auth: { secret: ` ${SECRET} ` } });
   });
 
@@ -248,7 +263,8 @@ describe('durations', () => {
         },
       ),
     );
-    for (const text of ['30', '1.5s', '-1s', '1 s', ' 1s', '1S', '1s1s', '']) expect(parseDuration(text)).toBeNaN();
+    for (const text of ['30', '1.5s', '-1s', '1 s', ' 1s', '1S', '1s1s', ''])
+      expect(parseDuration(text)).toBeNaN();
   });
 
   it('never exceed what a timer can wait, but for SESSION_TTL', () => {

@@ -269,7 +269,10 @@ export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: ErrorPayl
 
 /** What a client emits: every request, with an optional acknowledgement callback. */
 export type ClientEvents = {
-  [Name in RequestName]: (payload: Requests[Name]['payload'], ack?: (answer: Ack<Requests[Name]['data']>) => void) => void;
+  [Name in RequestName]: (
+    payload: Requests[Name]['payload'],
+    ack?: (answer: Ack<Requests[Name]['data']>) => void,
+  ) => void;
 };
 
 /** What the gateway emits. */

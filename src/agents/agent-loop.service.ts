@@ -155,7 +155,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
   async drain(timeoutMs: number): Promise<void> {
     this.stopAdmitting();
     const timer = setTimeout(() => {
-      for (const { turn } of this.#workers.values()) turn?.decide({ state: 'interrupted', reason: 'draining' });
+      for (const { turn } of this.#workers.values())
+        turn?.decide({ state: 'interrupted', reason: 'draining' });
     }, timeoutMs);
     await Promise.all([...this.#workers.values()].map(({ done }) => done));
     clearTimeout(timer);

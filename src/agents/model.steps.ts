@@ -65,7 +65,10 @@ export class ModelSteps {
       if (!goesOn) return { state: 'completed', finishReason: reason };
       answer.emit({ type: 'finish-step' });
     }
-    throw new ModelError('tool_limit', `The agent asked for tools in more than ${this.config.maxSteps} steps.`);
+    throw new ModelError(
+      'tool_limit',
+      `The agent asked for tools in more than ${this.config.maxSteps} steps.`,
+    );
   }
 
   /** What an answer cost that was cut by the death of its process; undefined where none had begun. */

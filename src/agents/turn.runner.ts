@@ -62,7 +62,10 @@ export class TurnRunner {
     });
 
     const timeoutMs = this.config.turnTimeoutMs;
-    const timer = setTimeout(() => active.decide(failed('turn_timeout', 'The turn took too long.', true)), timeoutMs);
+    const timer = setTimeout(
+      () => active.decide(failed('turn_timeout', 'The turn took too long.', true)),
+      timeoutMs,
+    );
     const remainingMs = (): number => timeoutMs - (performance.now() - startedAt);
     try {
       active.decide(await this.steps.run(active, agent, answer, remainingMs));

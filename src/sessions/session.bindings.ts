@@ -168,7 +168,8 @@ export class SessionBindings {
       }
     }
     const ended = packet.events.at(-1)?.type === 'session';
-    if (ended) for (const { connection } of [...bindings.values()]) void this.unbind(connection, packet.sessionId);
+    if (ended)
+      for (const { connection } of [...bindings.values()]) void this.unbind(connection, packet.sessionId);
   }
 
   #send(binding: Binding, packet: EventPacket): void {

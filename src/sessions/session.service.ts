@@ -104,7 +104,10 @@ export class SessionService {
     page: { limit?: number; cursor?: string },
   ): Promise<{ sessions: SessionSummary[]; nextCursor?: string }> {
     if (principal.kind !== 'subject') {
-      throw new RequestError('unauthorized', 'Sessions are listed for the subject of a token only (AUTH=jwt).');
+      throw new RequestError(
+        'unauthorized',
+        'Sessions are listed for the subject of a token only (AUTH=jwt).',
+      );
     }
     const listed = await this.store.list({
       subject: principal.sub,
@@ -177,7 +180,11 @@ export class SessionService {
   }
 
   async #expire(sessionId: string, unlessActiveSince: number): Promise<boolean> {
-    const outcome = await this.store.accept(sessionId, { kind: 'close', state: 'expired', unlessActiveSince });
+    const outcome = await this.store.accept(sessionId, {
+      kind: 'close',
+      state: 'expired',
+      unlessActiveSince,
+    });
     if (outcome.kind !== 'done') return false;
     this.expired += 1;
     return true;
@@ -188,7 +195,7 @@ export function summaryOf({ id, name, description }: PinnedAgent): AgentSummary 
   return { id, name, description };
 }
 
-export function presenceOf({ attached, busy }: ListedSession): SessionPresence {
+export function presenceOf({ attached, busy }: Pick<ListedSession, 'attached' | 'busy'>): SessionPresence {
   if (attached) return 'attached';
   return busy ? 'orphaned' : 'detached';
 }

@@ -90,10 +90,7 @@ export abstract class SessionStore {
    * the first, `maxBytes` of JSON; undefined: `before` is not among them. Waiting messages are the newest;
    * with `begun` they are left out.
    */
-  abstract messages(
-    sessionId: string,
-    page: MessageQuery,
-  ): Promise<MessagePage | undefined>;
+  abstract messages(sessionId: string, page: MessageQuery): Promise<MessagePage | undefined>;
 
   abstract list(query: ListQuery): Promise<{ sessions: ListedSession[]; nextCursor?: string }>;
 }

@@ -286,7 +286,13 @@ function accepted(
     title: first ? titleOf(message) : session.title,
   };
   return {
-    outcome: { kind: 'accepted', turnId, messageId: message.id, state: 'queued', interrupts: also.interrupts },
+    outcome: {
+      kind: 'accepted',
+      turnId,
+      messageId: message.id,
+      state: 'queued',
+      interrupts: also.interrupts,
+    },
     change: {
       session: next,
       entries,
@@ -324,7 +330,8 @@ function endWaiting(session: Session, ending: Ending, lookup: Lookup): Decision 
 
 function decideSwitch(session: Session, command: SwitchCommand, lookup: Lookup): Decision {
   const { agent } = command;
-  if (agent.hash === session.agent.hash && agent.id === session.agent.id) return { outcome: { kind: 'done' } };
+  if (agent.hash === session.agent.hash && agent.id === session.agent.id)
+    return { outcome: { kind: 'done' } };
   return {
     outcome: { kind: 'done' },
     change: {

@@ -68,11 +68,7 @@ export class ActiveSessions {
    * Makes a change durable, then visible. With `turn: 'goes-on'` it adds nothing but events to the running
    * turn; with `'ended'` the log is sealed into a segment, which the resume window then outlives.
    */
-  async apply(
-    active: ActiveSession,
-    change: Change,
-    turn?: 'goes-on' | 'ended',
-  ): Promise<EventPacket> {
+  async apply(active: ActiveSession, change: Change, turn?: 'goes-on' | 'ended'): Promise<EventPacket> {
     const { sessionId, epoch, seq: from } = active.session;
     const events = change.entries.map((entry, index) => ({ ...entry, seq: from + 1 + index }));
     const at = this.clock.now();
@@ -130,7 +126,9 @@ export class ActiveSessions {
     let reached = seq;
     for (const segment of this.tables.segments(sessionId, seq)) {
       if (segment.from > reached || isPast(segment, sealedSince)) return undefined;
-      events.push(...(segment.from < reached ? segment.events.filter((e) => e.seq > reached) : segment.events));
+      events.push(
+        ...(segment.from < reached ? segment.events.filter((e) => e.seq > reached) : segment.events),
+      );
       reached = segment.to;
     }
     return reached === active.logFrom ? events.concat(active.log) : undefined;

@@ -99,10 +99,7 @@ export class EmbeddedStore extends SessionStore {
     });
   }
 
-  messages(
-    sessionId: string,
-    page: MessageQuery,
-  ): Promise<MessagePage | undefined> {
+  messages(sessionId: string, page: MessageQuery): Promise<MessagePage | undefined> {
     return this.sessions.run(sessionId, (active) => {
       if (!active) return undefined;
       const session = page.begun ? { ...active.session, waiting: [] } : active.session;
@@ -127,15 +124,13 @@ export class EmbeddedStore extends SessionStore {
   /** What a snapshot says beside the messages: each waiting turn, then all of the running one. */
   #present(active: ActiveSession): SessionEvent[] {
     const { session } = active;
-    const waiting = session.waiting.map(
-      ({ turnId, message }): SessionEvent => ({
-        type: 'turn',
-        turnId,
-        messageId: message.id,
-        state: 'queued',
-        seq: session.seq,
-      }),
-    );
+    const waiting = session.waiting.map(({ turnId, message }): SessionEvent => ({
+      type: 'turn',
+      turnId,
+      messageId: message.id,
+      state: 'queued',
+      seq: session.seq,
+    }));
     if (!session.running) return waiting;
     const { turnId, startSeq } = session.running;
     const events = this.sessions.eventsAfter(active, startSeq - 1, 0) ?? [];
@@ -148,13 +143,11 @@ export class EmbeddedStore extends SessionStore {
   #newestFirst(session: Session, before?: string): Iterable<SizedMessage> | undefined {
     const waiting = session.waiting.map(({ message }) => sized(message)).reverse();
     const { tables } = this.sessions;
-    if (before === undefined) return chain(waiting, tables.messagesBefore(session.sessionId, session.nextPosition));
+    if (before === undefined)
+      return chain(waiting, tables.messagesBefore(session.sessionId, session.nextPosition));
     const index = waiting.findIndex(({ message }) => message.id === before);
     if (index >= 0) {
-      return chain(
-        waiting.slice(index + 1),
-        tables.messagesBefore(session.sessionId, session.nextPosition),
-      );
+      return chain(waiting.slice(index + 1), tables.messagesBefore(session.sessionId, session.nextPosition));
     }
     const placed = tables.message(session.sessionId, before);
     return placed && tables.messagesBefore(session.sessionId, placed.position);

@@ -1,0 +1,75 @@
+import 'reflect-metadata';
+import { fileURLToPath } from 'node:url';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { NextFunction, Request, Response } from 'express';
+import { Logger } from 'nestjs-pino';
+import { AppModule } from './app.module.js';
+import type { ModelProvider } from './agents/model.provider.js';
+import type { Config } from './config.js';
+import { SocketAdapter } from './gateway/socket.adapter.js';
+
+const WEB_DIR = fileURLToPath(new URL('../web', import.meta.url));
+
+/** The page runs its own files only, and talks to nobody but this server. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "connect-src 'self' ws: wss:",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export interface RunningGateway {
+  app: NestExpressApplication;
+  /** Where to open it in a browser. */
+  url: string;
+}
+
+/**
+ * Starts a gateway and resolves when it listens.
+ * @param model answers instead of the one that the configuration names
+ * @throws an error that says what is wrong with the configuration, the agents, the data folder or the port
+ */
+export async function startGateway(config: Config, model?: ModelProvider): Promise<RunningGateway> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, model), {
+    bufferLogs: true,
+    abortOnError: false,
+    forceCloseConnections: true,
+  });
+  app.useLogger(app.get(Logger));
+  app.flushLogs();
+  app.useWebSocketAdapter(new SocketAdapter(app, config));
+  app.disable('x-powered-by');
+  app.use((_request: Request, response: Response, next: NextFunction) => {
+    response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.setHeader('Referrer-Policy', 'no-referrer');
+    next();
+  });
+  if (config.corsOrigins) app.enableCors({ origin: [...config.corsOrigins], credentials: true });
+  app.useStaticAssets(WEB_DIR, { maxAge: 0 });
+  try {
+    await app.listen(config.port, config.host);
+  } catch (error) {
+    await app.close().catch(() => undefined);
+    throw listenError(error, config);
+  }
+  return { app, url: await urlOf(app) };
+}
+
+function listenError(error: unknown, { host, port }: Config): unknown {
+  const { code } = error as { code?: string };
+  if (code === 'EADDRINUSE') return new Error(`PORT: ${port} is in use on ${host}; choose another one.`);
+  if (code === 'EACCES') return new Error(`PORT: ${port} on ${host} may not be listened to by this user.`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new Error(`HOST: ${host} is no address of this machine.`);
+  return error;
+}
+
+/** A wildcard address listens everywhere but cannot be opened. */
+async function urlOf(app: NestExpressApplication): Promise<string> {
+  const url = await app.getUrl();
+  return url.replace('[::1]', 'localhost').replace('[::]', 'localhost').replace('0.0.0.0', 'localhost');
+}

@@ -1,0 +1,218 @@
+import { Logger, UseFilters, UsePipes } from '@nestjs/common';
+import {
+  Ack as AckCallback,
+  ConnectedSocket,
+  MessageBody,
+  SubscribeMessage,
+  WebSocketGateway,
+  WebSocketServer,
+  type OnGatewayConnection,
+  type OnGatewayDisconnect,
+  type OnGatewayInit,
+} from '@nestjs/websockets';
+import { AgentCatalog } from '../agents/agent.catalog.js';
+import { AgentLoopService } from '../agents/agent-loop.service.js';
+import { Clock } from '../clock.js';
+import { LIMITS, type Ack, type OpenedSession, type RequestName, type Requests } from '../protocol.js';
+import type { PinnedAgent } from '../sessions/pinned-agent.js';
+import { RequestError } from '../sessions/request.error.js';
+import { SessionService } from '../sessions/session.service.js';
+import { AckFilter } from './ack.filter.js';
+import {
+  CancelDto,
+  EmptyDto,
+  HistoryDto,
+  ListDto,
+  OpenDto,
+  RetryDto,
+  SendDto,
+  SessionDto,
+  SwitchDto,
+} from './chat.dto.js';
+import { Handshake } from './handshake.js';
+import { PayloadPipe } from './payload.pipe.js';
+import { installPipeline } from './request.pipeline.js';
+import { SocketConnection, type ClientSocket, type GatewayServer } from './socket.connection.js';
+
+type Answer<Name extends RequestName> = Promise<Ack<Requests[Name]['data']>>;
+
+/**
+ * The conversation with frontends: a payload in, one call of a service, an acknowledgement out. What a
+ * request goes through before is in `request.pipeline.ts`; what comes of it later is emitted to the sockets
+ * that are bound to the session.
+ */
+@UseFilters(AckFilter)
+@UsePipes(PayloadPipe)
+@WebSocketGateway()
+export class ChatGateway
+  implements
+    OnGatewayInit<GatewayServer>,
+    OnGatewayConnection<ClientSocket>,
+    OnGatewayDisconnect<ClientSocket>
+{
+  readonly #logger = new Logger(ChatGateway.name);
+  readonly #bound = new WeakMap<ClientSocket, () => void>();
+
+  @WebSocketServer()
+  private readonly server!: GatewayServer;
+
+  constructor(
+    private readonly sessions: SessionService,
+    private readonly loop: AgentLoopService,
+    private readonly catalog: AgentCatalog,
+    private readonly handshake: Handshake,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Who a socket is, is settled before it is connected; its requests then wait until it is bound. */
+  afterInit(server: GatewayServer): void {
+    server.use((socket, next) => {
+      this.handshake.admit(socket).then((principal) => {
+        const connection = new SocketConnection(socket, principal);
+        connection.onDrained = () => this.sessions.drained(connection);
+        socket.data = { connection };
+        const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
+        installPipeline(socket, ready);
+        next();
+      }, next);
+    });
+  }
+
+  /** Binds the socket to the sessions that its handshake names. Nest does not wait for it, nor catch. */
+  async handleConnection(socket: ClientSocket): Promise<void> {
+    const { connection } = socket.data;
+    if (connection.principal.kind === 'subject' && connection.principal.expiresAt !== undefined) {
+      connection.expireAt(connection.principal.expiresAt, () => this.clock.now());
+    }
+    await this.handshake.bind(socket, (request) =>
+      this.#open(socket, request, (opened) => socket.emit('session:opened', opened)),
+    );
+    this.#bound.get(socket)?.();
+  }
+
+  /** Unbinds the socket: its sessions stay, their turns go on. */
+  async handleDisconnect(socket: ClientSocket): Promise<void> {
+    try {
+      await this.sessions.disconnect(socket.data.connection);
+    } catch (error) {
+      this.#logger.warn(`unbinding failed: ${String(error)}`);
+    }
+  }
+
+  /** Tells every client that this node is about to stop. */
+  announceDraining(graceMs: number): void {
+    this.server.emit('server:draining', { graceMs });
+  }
+
+  get sockets(): number {
+    return this.server.of('/').sockets.size;
+  }
+
+  @SubscribeMessage('session:open')
+  async open(
+    @ConnectedSocket() socket: ClientSocket,
+    @MessageBody() request: OpenDto,
+    @AckCallback() ack: (answer: Ack<OpenedSession>) => void,
+  ): Promise<void> {
+    await this.#open(socket, request, (data) => ack({ ok: true, data }));
+  }
+
+  @SubscribeMessage('session:leave')
+  async leave(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() { sessionId }: SessionDto,
+  ): Answer<'session:leave'> {
+    this.sessions.requireBound(connection, sessionId);
+    await this.sessions.leave(connection, sessionId);
+    return { ok: true, data: {} };
+  }
+
+  @SubscribeMessage('session:close')
+  async close(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() { sessionId }: SessionDto,
+  ): Answer<'session:close'> {
+    this.sessions.requireBound(connection, sessionId);
+    await this.loop.close(sessionId);
+    return { ok: true, data: {} };
+  }
+
+  @SubscribeMessage('session:history')
+  async history(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() { sessionId, before, limit }: HistoryDto,
+  ): Answer<'session:history'> {
+    this.sessions.requireBound(connection, sessionId);
+    return { ok: true, data: await this.sessions.history(sessionId, before, limit) };
+  }
+
+  @SubscribeMessage('session:list')
+  async list(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() page: ListDto,
+  ): Answer<'session:list'> {
+    return { ok: true, data: await this.sessions.list(connection.principal, page) };
+  }
+
+  @SubscribeMessage('message:send')
+  async send(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() request: SendDto,
+  ): Answer<'message:send'> {
+    limitText(request.text);
+    this.sessions.requireBound(connection, request.sessionId);
+    return { ok: true, data: await this.loop.send(request) };
+  }
+
+  @SubscribeMessage('turn:cancel')
+  async cancel(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() { sessionId, turnId }: CancelDto,
+  ): Answer<'turn:cancel'> {
+    this.sessions.requireBound(connection, sessionId);
+    return { ok: true, data: await this.loop.cancel(sessionId, turnId) };
+  }
+
+  @SubscribeMessage('turn:retry')
+  async retry(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() request: RetryDto,
+  ): Answer<'turn:retry'> {
+    limitText(request.text);
+    this.sessions.requireBound(connection, request.sessionId);
+    return { ok: true, data: await this.loop.retry(request) };
+  }
+
+  @SubscribeMessage('agent:list')
+  async listAgents(@MessageBody() _nothing: EmptyDto): Answer<'agent:list'> {
+    return Promise.resolve({ ok: true, data: { agents: this.catalog.list() } });
+  }
+
+  @SubscribeMessage('agent:switch')
+  async switchAgent(
+    @ConnectedSocket() { data: { connection } }: ClientSocket,
+    @MessageBody() { sessionId, agent }: SwitchDto,
+  ): Answer<'agent:switch'> {
+    this.sessions.requireBound(connection, sessionId);
+    const pinned = this.#agent(agent);
+    await this.sessions.switchAgent(sessionId, pinned);
+    return { ok: true, data: { agent: pinned.id } };
+  }
+
+  #open(socket: ClientSocket, request: OpenDto, deliver: (opened: OpenedSession) => void): Promise<void> {
+    return this.sessions.open(socket.data.connection, request, () => this.#agent(request.agent), deliver);
+  }
+
+  #agent(id: string | undefined): PinnedAgent {
+    if (id === undefined) return this.catalog.default;
+    const agent = this.catalog.get(id);
+    if (!agent) throw new RequestError('agent_not_found', 'There is no such agent.');
+    return agent;
+  }
+}
+
+function limitText(text: string | undefined): void {
+  if (text !== undefined && text.length > LIMITS.textLength) {
+    throw new RequestError('payload_too_large', `A text has up to ${LIMITS.textLength} UTF-16 units.`);
+  }
+}

@@ -1,0 +1,89 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { AgentLoopService } from '../agents/agent-loop.service.js';
+import { LIMITS, type ErrorCode } from '../protocol.js';
+import type { Principal } from '../sessions/connection.js';
+import { RequestError } from '../sessions/request.error.js';
+import { errorPayload } from './ack.filter.js';
+import { Authenticator, UnauthorizedError } from './authenticator.js';
+import { OpenDto } from './chat.dto.js';
+import { checkPayload } from './payload.js';
+import { invalidPayload, PayloadPipe } from './payload.pipe.js';
+import type { ClientSocket } from './socket.connection.js';
+
+/** A refused connection: `connect_error` with `err.data = {code}`. */
+class ConnectError extends Error {
+  readonly data: { code: ErrorCode };
+
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.data = { code };
+  }
+}
+
+/** What happens before a socket's first request: who it is, and which sessions it comes back to. */
+@Injectable()
+export class Handshake {
+  readonly #logger = new Logger(Handshake.name);
+  readonly #pipe = new PayloadPipe();
+
+  constructor(
+    private readonly authenticator: Authenticator,
+    private readonly loop: AgentLoopService,
+  ) {}
+
+  /** @throws ConnectError, which refuses the connection */
+  async admit(socket: ClientSocket): Promise<Principal> {
+    if (this.loop.draining) throw new ConnectError('draining', 'This node is draining: connect again.');
+    try {
+      return await this.authenticator.authenticate(socket.handshake.auth['token']);
+    } catch (error) {
+      if (!(error instanceof UnauthorizedError))
+        throw new ConnectError('internal', 'The token could not be checked.');
+      this.#logger.log(`connection refused: ${error.message}`);
+      throw new ConnectError('unauthorized', 'The token is not accepted.');
+    }
+  }
+
+  /**
+   * Binds the sessions that the handshake names, one after the other; each is answered by `session:opened`
+   * or `session:failed`. Never rejects.
+   */
+  async bind(socket: ClientSocket, open: (request: OpenDto) => Promise<void>): Promise<void> {
+    const named: unknown = socket.handshake.auth['session'];
+    if (named === undefined || named === null) return;
+    const requests: unknown[] = Array.isArray(named) ? named : [named];
+    for (const [index, request] of requests.entries()) {
+      if (!socket.connected) return;
+      try {
+        if (index >= LIMITS.sessionsPerSocket) {
+          throw RequestError.invalid(
+            'session',
+            `up to ${LIMITS.sessionsPerSocket} sessions are bound at once`,
+          );
+        }
+        await open(await this.#validate(request));
+      } catch (error) {
+        socket.emit('session:failed', { ...idOf(request), error: errorPayload(error) });
+      }
+    }
+  }
+
+  async #validate(request: unknown): Promise<OpenDto> {
+    const checked = checkPayload(request);
+    if (!checked.ok) throw invalidPayload([checked.issue]);
+    const { payload } = checked;
+    if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
+      throw RequestError.invalid('session', 'an object is expected');
+    }
+    const dto = (await this.#pipe.transform(payload, { type: 'body', metatype: OpenDto })) as OpenDto;
+    // Without an id each reconnect would make one more session that nobody can find again.
+    if (dto.sessionId === undefined)
+      throw RequestError.invalid('sessionId', 'a handshake needs the id of its session');
+    return dto;
+  }
+}
+
+function idOf(request: unknown): { sessionId?: string } {
+  const id = (request as { sessionId?: unknown } | null | undefined)?.sessionId;
+  return typeof id === 'string' && id.length <= LIMITS.idLength ? { sessionId: id } : {};
+}

@@ -1,0 +1,29 @@
+import { ValidationPipe } from '@nestjs/common';
+import type { ValidationError } from 'class-validator';
+import type { Issue } from '../protocol.js';
+import { RequestError } from '../sessions/request.error.js';
+
+/** Turns a payload into its DTO; fields that the contract does not know are dropped. */
+export class PayloadPipe extends ValidationPipe {
+  constructor() {
+    super({
+      transform: true,
+      whitelist: true,
+      stopAtFirstError: true,
+      validationError: { target: false, value: false },
+      exceptionFactory: (errors) => invalidPayload(errors.flatMap((error) => issuesOf(error))),
+    });
+  }
+}
+
+export function invalidPayload(issues: Issue[]): RequestError {
+  const [first] = issues;
+  const message = first ? `${first.path || 'payload'}: ${first.message}` : 'The payload cannot be used.';
+  return new RequestError('invalid_payload', message, { issues });
+}
+
+function issuesOf(error: ValidationError, parent = ''): Issue[] {
+  const path = parent === '' ? error.property : `${parent}.${error.property}`;
+  const own = Object.values(error.constraints ?? {}).map((message) => ({ path, message }));
+  return [...own, ...(error.children ?? []).flatMap((child) => issuesOf(child, path))];
+}

@@ -1,0 +1,73 @@
+import { LIMITS, REQUEST_NAMES, type Ack } from '../protocol.js';
+import { RequestError } from '../sessions/request.error.js';
+import { errorPayload } from './ack.filter.js';
+import { checkPayload } from './payload.js';
+import { invalidPayload } from './payload.pipe.js';
+import type { ClientSocket } from './socket.connection.js';
+import { TokenBucket } from './token.bucket.js';
+
+const KNOWN: ReadonlySet<string> = new Set(REQUEST_NAMES);
+
+type Answer = Ack<unknown>;
+
+/**
+ * What every request of a socket goes through before its handler sees it: rate, shape, name, order. Each is
+ * given an acknowledgement callback, also where its client sent none, so that handlers know one way to answer;
+ * a failure that nobody waits for becomes the event `request:failed`.
+ * @param ready settles when the sessions of the handshake are bound: until then requests wait
+ */
+export function installPipeline(socket: ClientSocket, ready: Promise<void>): void {
+  const bucket = new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
+  // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
+  let previous = ready;
+
+  // `packet` is the very array that is handed to the handlers, so it is changed in place.
+  socket.use((packet: unknown[], next) => {
+    const [name, ...args] = packet;
+    const event = String(name);
+    const callback = typeof args.at(-1) === 'function' ? (args.pop() as (answer: Answer) => void) : undefined;
+    const reply = (answer: Answer): void => {
+      if (callback) callback(answer);
+      else if (!answer.ok)
+        socket.emit('request:failed', { event: event.slice(0, LIMITS.idLength), error: answer.error });
+    };
+    let payload: unknown;
+    try {
+      payload = admit(event, args, bucket);
+    } catch (error) {
+      return reply({ ok: false, error: errorPayload(error) });
+    }
+    const turn = previous;
+    previous = new Promise((resolve) => {
+      const answered = (answer: Answer): void => {
+        reply(answer);
+        resolve();
+      };
+      packet.splice(0, packet.length, event, payload, answered);
+      void turn.then(() => {
+        // What is left of a socket that has gone reaches no handler and so is never answered.
+        if (!socket.connected) resolve();
+        next();
+      });
+    });
+  });
+}
+
+function admit(event: string, args: unknown[], bucket: TokenBucket): unknown {
+  const taken = bucket.take();
+  if (!taken.ok) {
+    const { retryAfterMs } = taken;
+    throw new RequestError('rate_limited', `Too many requests: wait ${retryAfterMs} ms.`, { retryAfterMs });
+  }
+  if (!KNOWN.has(event)) {
+    throw new RequestError('unknown_event', `There is no request ${JSON.stringify(event.slice(0, 64))}.`);
+  }
+  if (args.length > 1) throw invalidPayload([{ path: '', message: 'one payload is expected' }]);
+  const checked = checkPayload(args.length === 0 ? {} : args[0]);
+  if (!checked.ok) throw invalidPayload([checked.issue]);
+  const { payload } = checked;
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
+    throw invalidPayload([{ path: '', message: 'an object is expected' }]);
+  }
+  return payload;
+}

@@ -1,0 +1,71 @@
+import { Logger } from '@nestjs/common';
+import { ModelProvider } from './agents/model.provider.js';
+import { startGateway, type RunningGateway } from './bootstrap.js';
+import { configHelp, readConfig, type Config } from './config.js';
+
+/** Node's own SQLite and iterator helpers are there without a flag from here on. */
+const NODE_MAJOR_MIN = 24;
+/** What a stop may take beyond the drain itself, before it is forced. */
+const STOP_MARGIN_MS = 5_000;
+
+async function main(): Promise<void> {
+  if (process.argv.slice(2).some((word) => word === '--help' || word === '-h')) {
+    process.stdout.write(configHelp());
+    return;
+  }
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major < NODE_MAJOR_MIN) {
+    throw new Error(`Mooring needs Node.js ${NODE_MAJOR_MIN} or later; this is ${process.versions.node}.`);
+  }
+  const config = readConfig();
+  const gateway = await startGateway(config);
+  const logger = new Logger('Mooring');
+  logger.log(`answers come from ${gateway.app.get(ModelProvider).description}`);
+  if (isOpenToAnyone(config)) {
+    logger.warn(
+      `ANYONE WHO REACHES ${gateway.url} SPENDS THE KEY OF ${config.vendor?.baseUrl}: ` +
+        'sessions are anonymous and HOST is public. Set AUTH=jwt, or listen on 127.0.0.1.',
+    );
+  }
+  announce(gateway.url, config, logger);
+  stopOnSignals(gateway, config, logger);
+}
+
+/** One line with the URL, whatever the log level hides. */
+function announce(url: string, config: Config, logger: Logger): void {
+  const line = `Mooring is ready: open ${url}`;
+  if (['info', 'debug', 'trace'].includes(config.logLevel)) logger.log(line);
+  else process.stdout.write(`${line}\n`);
+}
+
+function isOpenToAnyone({ auth, vendor, host }: Config): boolean {
+  const local = host === 'localhost' || host === '::1' || host.startsWith('127.');
+  return auth.mode === 'anonymous' && vendor !== undefined && !local;
+}
+
+/** The first signal drains; a second one, or a stop that takes too long, ends the process at once. */
+function stopOnSignals({ app }: RunningGateway, config: Config, logger: Logger): void {
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    setTimeout(() => {
+      logger.error('the stop took too long');
+      process.exit(1);
+    }, config.drainTimeoutMs + STOP_MARGIN_MS).unref();
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error('the stop failed', error);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
