@@ -17,7 +17,13 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** With `jwt` exactly one of `secret` (HS256) and `jwksUrl` (asymmetric keys) is there. */
 export type AuthConfig =
   | { readonly mode: 'anonymous' }
-  | { mode: 'jwt'; secret?: string; jwksUrl?: string; issuer?: string; audience?: string };
+  | {
+      readonly mode: 'jwt';
+      readonly secret?: string;
+      readonly jwksUrl?: string;
+      readonly issuer?: string;
+      readonly audience?: string;
+    };
 
 /**
  * The environment, validated and frozen, and its own injection token. Each `…Ms` is in milliseconds.
@@ -184,7 +190,10 @@ const timer = duration('1ms', '24d');
 const pause = duration('0ms', '24d');
 const jwksUrl = httpUrl('an http or https URL without credentials');
 const baseUrl = httpUrl(`an http or https URL without credentials, with its /v1, such as ${OPENAI_URL}`);
-const agentId = matching('an id of a-z, 0-9, _ and -, at most 64 characters', AGENT_ID);
+const agentId: Kind<string> = {
+  must: 'an id of a-z, 0-9, _ and -, at most 64 characters',
+  schema: z.string().toLowerCase().regex(AGENT_ID),
+};
 const hostName = matching('a host name or an IP address', /^[A-Za-z0-9._:%-]+$/);
 
 /** The one table: validation, `--help` and the documentation's table all come from it. */
@@ -205,7 +214,7 @@ const VARIABLES = {
   JWKS_URL: row(
     jwksUrl,
     undefined,
-    'for AUTH=jwt: where the public keys of RS, PS, ES256 and EdDSA tokens are',
+    'for AUTH=jwt: the public keys of RS256, PS256, ES256 or EdDSA tokens',
   ),
   JWT_ISSUER: row(text, undefined, 'for AUTH=jwt: what `iss` must be'),
   JWT_AUDIENCE: row(text, undefined, 'for AUTH=jwt: what `aud` must hold'),
@@ -443,7 +452,8 @@ function isProxyList(value: string): boolean {
   }
 }
 
-function splitList(list: string): string[] {
+/** The items between commas, trimmed, without empty ones. */
+export function splitList(list: string): string[] {
   return list
     .split(',')
     .map((item) => item.trim())

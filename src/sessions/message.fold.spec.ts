@@ -37,11 +37,15 @@ async function foldByAiSdk(chunks: readonly UIMessageChunk[]): Promise<UIMessage
 const words = fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 });
 
 const textPart = fc.tuple(fc.constantFrom('text' as const, 'reasoning' as const), words);
+/** Without what the AI SDK misreads in unfinished JSON: exponents with a plus sign, escapes in keys. */
+const input = fc
+  .dictionary(fc.constantFrom('city', 'unit', 'n'), fc.jsonValue({ maxDepth: 1 }))
+  .filter((value) => !/e\+|__proto__|constructor|prototype|\\.*:/s.test(JSON.stringify(value)));
 /** Ids repeat from step to step, as some vendors' do. */
 const call = fc.record({
   callId: fc.constantFrom('call-0', 'call-1'),
   toolName: fc.constantFrom('clock', 'search'),
-  input: fc.dictionary(fc.constantFrom('city', 'unit', 'n'), fc.jsonValue({ maxDepth: 1 })),
+  input,
   ending: fc.constantFrom('output', 'error', 'input-error'),
 });
 const step = fc.record({
@@ -70,7 +74,7 @@ function stepChunks({ parts, calls }: Step, stepIndex: number, grain: number): U
   const distinct = [...new Map(calls.map((each) => [each.callId, each])).values()];
   for (const { callId: toolCallId, toolName, input, ending } of distinct) {
     chunks.push({ type: 'tool-input-start', toolCallId, toolName });
-    const json = JSON.stringify(input).replaceAll(/e\+/g, 'e');
+    const json = JSON.stringify(input);
     for (let at = 0; at < json.length; at += grain) {
       chunks.push({ type: 'tool-input-delta', toolCallId, inputTextDelta: json.slice(at, at + grain) });
     }

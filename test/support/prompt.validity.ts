@@ -62,7 +62,8 @@ function assertValidEntries(entries: Entry[]): void {
       case 'tool': {
         check(before?.role === 'assistant' && before.calls.length > 0, 'has results without calls');
         const called = before?.role === 'assistant' ? before.calls.map(({ id }) => id) : [];
-        check(called.toSorted().join() === entry.resultIds.toSorted().join(), 'results and calls differ');
+        const same = JSON.stringify(called.toSorted()) === JSON.stringify(entry.resultIds.toSorted());
+        check(same, 'results and calls differ');
         break;
       }
     }

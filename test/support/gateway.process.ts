@@ -1,0 +1,61 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface GatewayProcess {
+  url: string;
+  /** What it wrote so far, both streams. */
+  output(): string;
+  /** Ends it by a signal; gives its exit code, or the signal that it died of. */
+  kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+}
+
+/** What a start that must fail said, and its exit code. */
+export async function failingStart(
+  env: Record<string, string>,
+): Promise<{ code: number | null; stderr: string }> {
+  const child = start(env);
+  let stderr = '';
+  child.stderr?.on('data', (piece: Buffer) => (stderr += piece.toString()));
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return { code, stderr };
+}
+
+/** The built gateway as a process of its own, as a deployment runs it. */
+export async function gatewayProcess(env: Record<string, string>): Promise<GatewayProcess> {
+  const child = start(env);
+  let output = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    const read = (piece: Buffer): void => {
+      output += piece.toString();
+      const found = /Mooring is ready: open (http:\/\/[^\s"]+)/.exec(output)?.[1];
+      if (found) resolve(found);
+    };
+    child.stdout?.on('data', read);
+    child.stderr?.on('data', read);
+    child.once('exit', (code) => reject(new Error(`the gateway exited with ${code}:\n${output}`)));
+  });
+  return {
+    url,
+    output: () => output,
+    kill: (signal) =>
+      new Promise((resolve) => {
+        if (child.exitCode !== null) return resolve(child.exitCode);
+        child.once('exit', (code, died) => resolve(code ?? died ?? 'SIGKILL'));
+        child.kill(signal);
+      }),
+  };
+}
+
+function start(env: Record<string, string>): ChildProcess {
+  if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run npm run build first');
+  const { PATH = '' } = process.env;
+  return spawn(process.execPath, [MAIN], {
+    cwd: ROOT,
+    env: { PATH, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
