@@ -109,7 +109,7 @@ function duration(min: '0ms' | '1ms', max: string): Kind<number> {
 }
 
 function httpUrl(must: string): Kind<string> {
-  return { must, schema: z.string().refine(isPlainHttpUrl, { error: `must be ${must}` }), hidden: true };
+  return { must, schema: z.string().refine(isPlainHttpUrl), hidden: true };
 }
 
 /** A secret that travels in an HTTP header. */
@@ -211,11 +211,7 @@ const VARIABLES = {
   DEFAULT_AGENT: row(agentId, 'alice', 'the agent of a session that names none'),
   AUTH: row(oneOf('anonymous', 'jwt'), 'anonymous', 'jwt needs JWT_SECRET or JWKS_URL'),
   JWT_SECRET: row(signingSecret, undefined, 'for AUTH=jwt: the key of HS256 tokens'),
-  JWKS_URL: row(
-    jwksUrl,
-    undefined,
-    'for AUTH=jwt: the public keys of RS256, PS256, ES256 or EdDSA tokens',
-  ),
+  JWKS_URL: row(jwksUrl, undefined, 'for AUTH=jwt: the public keys of RS256, PS256, ES256 or EdDSA tokens'),
   JWT_ISSUER: row(text, undefined, 'for AUTH=jwt: what `iss` must be'),
   JWT_AUDIENCE: row(text, undefined, 'for AUTH=jwt: what `aud` must hold'),
   CORS_ORIGINS: row(origins, undefined, 'web pages of these origins may connect; unset: the same origin'),
@@ -310,9 +306,10 @@ function parseValue(name: Name, raw: string | undefined): unknown {
   const result = kind.schema.safeParse(given);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const own =
-    issue?.code === 'custom' && issue.message.startsWith('must ') ? issue.message : `must be ${kind.must}`;
-  throw new Refusal(`${name} ${own}${kind.hidden ? '' : `, not ${JSON.stringify(given.slice(0, 100))}`}`);
+  if (issue?.code === 'custom' && issue.message.startsWith('must '))
+    throw new Refusal(`${name} ${issue.message}`);
+  const shown = kind.hidden ? '' : `, not ${JSON.stringify(given.slice(0, 100))}`;
+  throw new Refusal(`${name} must be ${kind.must}${shown}`);
 }
 
 /** What one variable demands of another; one that is there but bad is not called missing. */

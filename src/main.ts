@@ -56,7 +56,7 @@ function stopOnSignals({ app }: RunningGateway, config: Config, logger: Logger):
     app.close().then(
       () => process.exit(0),
       (error: unknown) => {
-        logger.error('the stop failed', error);
+        logger.error({ err: error, msg: 'the stop failed' });
         process.exit(1);
       },
     );

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { LIMITS } from '../src/protocol.js';
 import { newCredentials, type TestClient } from './support/client.js';
 import { disposeAll, gateway } from './support/gateway.js';
+import { RawClient } from './support/raw.client.js';
 
 async function issue(client: TestClient, name: string, payload: unknown) {
   const answer = await client.askRaw(name, payload);
@@ -65,9 +66,6 @@ describe('requests', () => {
     expect(await issue(socket, 'message:send', send(Buffer.from('abc')))).toMatchObject({
       code: 'invalid_payload',
     });
-    expect(await issue(socket, 'message:send', send(nested(5_000)))).toMatchObject({
-      code: 'invalid_payload',
-    });
     expect(await socket.ask('session:open', { metadata: { a: nested(LIMITS.jsonDepth - 2) } })).toMatchObject(
       { ok: true },
     );
@@ -80,6 +78,36 @@ describe('requests', () => {
       const payload: unknown = JSON.parse(`{"sessionId":"${sessionId}","metadata":{"${key}":1}}`);
       expect(await issue(socket, 'session:open', payload)).toMatchObject({ code: 'invalid_payload' });
     }
+  });
+
+  it('a packet of thousands of nested lists is refused, and the process lives', async () => {
+    const { client, url } = await gateway();
+    const raw = await RawClient.connect(url);
+    const deep = '['.repeat(50_000) + ']'.repeat(50_000);
+    raw.send(`420["session:open",{"metadata":${deep}}]`);
+    expect(await raw.packets.next()).toContain('"code":"invalid_payload"');
+    raw.send(`421["message:send",${deep}]`);
+    expect(await raw.packets.next()).toContain('"code":"invalid_payload"');
+    await raw.close();
+    expect((await (await client()).ask('agent:list', {})).ok).toBe(true);
+  });
+
+  it.each([
+    ['no packet at all', '9'],
+    ['a broken event', '42{'],
+    ['an event that is no list', '42{}'],
+    ['an event without a name', '42[]'],
+    ['a name that is no string', '42[{"a":1},{}]'],
+    ['an ack of nothing', '4399[]'],
+    ['another namespace', '40/admin,'],
+    ['bytes', new Uint8Array([4, 5, 6])],
+  ])('%s does not disturb a neighbour', async (_name, packet) => {
+    const { client, url } = await gateway();
+    const neighbour = await client();
+    const raw = await RawClient.connect(url);
+    raw.send(packet);
+    expect((await neighbour.ask('agent:list', {})).ok).toBe(true);
+    await raw.close();
   });
 
   it('an unknown event, also one that is named like a property of the server, gets unknown_event', async () => {

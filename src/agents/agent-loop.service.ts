@@ -199,7 +199,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
     this.#workers.set(sessionId, worker);
     this.#watch(sessionId);
     worker.done = this.#work(sessionId, worker)
-      .catch((error: unknown) => this.#logger.error('a worker failed', error))
+      .catch((error: unknown) => this.#logger.error({ err: error, msg: 'a worker failed' }))
       .finally(() => this.#retire(sessionId, worker));
   }
 

@@ -88,7 +88,10 @@ function readFields(yaml: string, tools: readonly string[]): ReadFields {
   }
   const result = fieldsSchema(tools).safeParse(fields);
   if (result.success) return { ok: true, value: result.data };
-  return { ok: false, problems: result.error.issues.flatMap((issue) => fieldProblems(issue, document, lines)) };
+  return {
+    ok: false,
+    problems: result.error.issues.flatMap((issue) => fieldProblems(issue, document, lines)),
+  };
 }
 
 function yamlProblem(error: {

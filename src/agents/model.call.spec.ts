@@ -134,7 +134,7 @@ describe('repeats of callModel', () => {
     const { parts, done } = call([broken(2_000), broken(0), parted(BEGIN, TEXT, FINISH)]);
     await jest.advanceTimersByTimeAsync(1_999);
     expect(parts).toEqual([]);
-    await jest.advanceTimersByTimeAsync(1);
+    await jest.advanceTimersByTimeAsync(2);
     await done;
     expect(parts).toEqual([BEGIN, TEXT, FINISH]);
   });

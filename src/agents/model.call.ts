@@ -146,7 +146,7 @@ function endedEarly(): ModelError {
  * all waits: racing a promise of the signal for each part of a stream would grow its list of reactions.
  */
 class Wait {
-  #reject?: (reason: unknown) => void;
+  #reject?: (reason: Error) => void;
   readonly #onAbort: () => void;
 
   constructor(
@@ -155,7 +155,7 @@ class Wait {
   ) {
     this.#onAbort = () => {
       onAbort();
-      this.#reject?.(this.signal.reason);
+      this.#reject?.(this.signal.reason as Error);
     };
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -163,9 +163,9 @@ class Wait {
   /** @param onTimeout called if it takes longer, for the error */
   until<Value>(work: Promise<Value>, limitMs: number, onTimeout: () => Error): Promise<Value> {
     return new Promise<Value>((resolve, reject) => {
-      const fail = (reason: unknown): void => {
+      const fail = (reason: Error): void => {
         clearTimeout(timer);
-        reject(reason as Error);
+        reject(reason);
       };
       const timer = setTimeout(() => reject(onTimeout()), Math.min(limitMs, LONGEST_TIMER_MS));
       this.#reject = fail;
@@ -174,7 +174,7 @@ class Wait {
         clearTimeout(timer);
         resolve(value);
       }, fail);
-      if (this.signal.aborted) fail(this.signal.reason);
+      if (this.signal.aborted) fail(this.signal.reason as Error);
     });
   }
 

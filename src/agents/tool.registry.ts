@@ -140,7 +140,8 @@ function toolOptions(type: unknown): ToolOptions | undefined {
 
 function addTool(tools: Map<string, Tool>, options: ToolOptions, handler: AgentToolHandler): void {
   const { name, description, input } = options;
-  if (!TOOL_NAME.test(name)) throw new Error(`The tool name ${JSON.stringify(name)} must match ${TOOL_NAME}.`);
+  if (!TOOL_NAME.test(name))
+    throw new Error(`The tool name ${JSON.stringify(name)} must match ${TOOL_NAME}.`);
   if (tools.has(name)) throw new Error(`Two tools have the name ${name}.`);
   const { $schema: _, ...inputSchema } = z.toJSONSchema(input, { io: 'input' });
   tools.set(name, { spec: { name, description, inputSchema }, input, handler });

@@ -121,7 +121,7 @@ export class TurnRunner {
       return failed(code, message, options.retryable ?? false);
     }
     const reference = randomUUID();
-    this.#logger.error(`turn ${turn.turnId} failed, reference ${reference}`, error);
+    this.#logger.error({ err: error, msg: `turn ${turn.turnId} failed, reference ${reference}` });
     return failed('internal', `The turn failed inside the gateway; reference ${reference}.`, true);
   }
 

@@ -27,7 +27,7 @@ export function errorPayload(error: unknown): ErrorPayload {
     ).toPayload();
   }
   const reference = randomUUID();
-  logger.error(`request failed, reference ${reference}`, error);
+  logger.error({ err: error, msg: `request failed, reference ${reference}` });
   return new RequestError(
     'internal',
     `The request failed inside the gateway; reference ${reference}.`,

@@ -42,7 +42,7 @@ type Answer<Name extends RequestName> = Promise<Ack<Requests[Name]['data']>>;
  * that are bound to the session.
  */
 @UseFilters(AckFilter)
-@UsePipes(PayloadPipe)
+@UsePipes(new PayloadPipe())
 @WebSocketGateway()
 export class ChatGateway
   implements

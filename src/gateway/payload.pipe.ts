@@ -1,4 +1,4 @@
-import { ValidationPipe } from '@nestjs/common';
+import { ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import type { Issue } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
@@ -13,6 +13,13 @@ export class PayloadPipe extends ValidationPipe {
       validationError: { target: false, value: false },
       exceptionFactory: (errors) => invalidPayload(errors.flatMap((error) => issuesOf(error))),
     });
+  }
+
+  /** A field that is null counts as absent. Nest runs a pipe over every argument of a handler. */
+  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (metadata.type !== 'body') return Promise.resolve(value);
+    const given = Object.entries(value as Record<string, unknown>).filter(([, field]) => field !== null);
+    return super.transform(Object.fromEntries(given), metadata) as Promise<unknown>;
   }
 }
 

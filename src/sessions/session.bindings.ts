@@ -77,10 +77,12 @@ export class SessionBindings {
     deliver: (reading: Reading) => void,
   ): Promise<void> {
     const held = this.#find(connection, sessionId);
-    const binding = held ?? (await this.#add(connection, sessionId));
+    const binding = held ?? this.#add(connection, sessionId);
     binding.state = 'reading';
     let reading: Reading | undefined;
     try {
+      // Also for a further socket: nothing may be read before the subscription of the first one stands.
+      if (!held) await this.feed.subscribe(sessionId);
       reading = await this.store.read(sessionId, position);
     } catch (error) {
       if (held) this.#resume(binding);
@@ -126,7 +128,9 @@ export class SessionBindings {
     return this.#bySession.get(sessionId)?.get(connection.id);
   }
 
-  async #add(connection: Connection, sessionId: string): Promise<Binding> {
+  #add(connection: Connection, sessionId: string): Binding {
+    // It may have closed while the session was looked for; nobody would ever unbind it.
+    if (!connection.open) throw RequestError.sessionNotFound();
     const sessions = this.#byConnection.get(connection.id) ?? new Set();
     const bindings = this.#bySession.get(sessionId) ?? new Map<string, Binding>();
     if (sessions.size >= LIMITS.sessionsPerSocket) {
@@ -151,8 +155,6 @@ export class SessionBindings {
     this.#bySession.set(sessionId, bindings);
     this.#byConnection.set(connection.id, sessions);
     if (first) for (const listener of this.#attached) listener(sessionId);
-    // Also for a further socket: its reading must not begin before the subscription of the first stands.
-    await this.feed.subscribe(sessionId);
     return binding;
   }
 

@@ -120,7 +120,7 @@ export class SessionEmitter {
       return 'appended';
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) {
-        this.#logger.error(`turn ${this.turnId}: append failed`, error);
+        this.#logger.error({ err: error, msg: `turn ${this.turnId}: append failed` });
         return 'deposed';
       }
       this.#logger.warn(`turn ${this.turnId}: ${error.message}; trying again`);

@@ -27,6 +27,7 @@ export class Channel<T> {
         this.#takers.splice(this.#takers.indexOf(taker), 1);
         reject(new Error(`waited in vain for ${this.name}`));
       }, PATIENCE_MS);
+      timer.unref();
       const taker = (taken: T): void => {
         clearTimeout(timer);
         resolve(taken);

@@ -45,10 +45,11 @@ export async function gateway(env: Record<string, string> = {}): Promise<TestGat
   const model = new ScriptedModel();
   const config = loadConfig({
     PORT: '0',
-    LOG_LEVEL: 'silent',
+    LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
     AGENTS_DIR,
     STORE: 'memory',
     FLUSH_INTERVAL: '5ms',
+    DRAIN_TIMEOUT: '50ms',
     ...(env['STORE'] === 'sqlite' && !env['DATA_DIR'] ? { DATA_DIR: await temporaryDirectory() } : {}),
     ...env,
   });

@@ -1,0 +1,138 @@
+import type { SQLInputValue, StatementSync } from 'node:sqlite';
+import type { SessionEvent, TurnState, UIMessage } from '../../protocol.js';
+import type { PinnedAgent } from '../pinned-agent.js';
+import { isBusy, type PlacedMessage, type RequestRecord, type Session, type TurnRequest } from '../session.js';
+import type { ListedSession } from '../session.store.js';
+import type { LoadedSession, LogSegment } from './session.tables.js';
+import { hasMessage } from './session.list.js';
+
+/** Rows as SQLite gives them, and what they mean. */
+
+export interface SessionRow {
+  id: string;
+  agent_id: string;
+  agent_hash: string;
+  epoch: string;
+  seq: number;
+  updated_at: string;
+  title: string;
+  attached: number;
+  idle_since: number;
+  refused_until: number | null;
+  json: string;
+}
+
+export interface ListedRow {
+  id: string;
+  agent_id: string;
+  title: string;
+  attached: number;
+  busy: number;
+  turn: string | null;
+  updated_at: string;
+}
+
+export interface RequestRow {
+  kind: TurnRequest['kind'];
+  id: string;
+  turn: string;
+  digest: string;
+  message: string;
+  state: TurnState;
+}
+
+export interface MessageRow {
+  position: number;
+  bytes: number;
+  json: string;
+}
+
+export interface SegmentRow {
+  from_seq: number;
+  to_seq: number;
+  sealed_at: number | null;
+  events: string;
+}
+
+/** What of a session has no column of its own. */
+type SessionJson = Pick<
+  Session,
+  'owner' | 'createdAt' | 'nextPosition' | 'running' | 'waiting' | 'closing' | 'metadata'
+>;
+
+export function one<Row>(statement: StatementSync, ...values: SQLInputValue[]): Row | undefined {
+  return statement.get(...values) as unknown as Row | undefined;
+}
+
+export function all<Row>(statement: StatementSync, ...values: SQLInputValue[]): Row[] {
+  return statement.all(...values) as unknown as Row[];
+}
+
+/** The named parameters of the statement that puts a session. */
+export function sessionValues(session: Session): Record<string, SQLInputValue> {
+  const { owner, createdAt, nextPosition, running, waiting, closing, metadata } = session;
+  const json: SessionJson = { owner, createdAt, nextPosition, running, waiting, closing, metadata };
+  return {
+    id: session.sessionId,
+    subject: owner.kind === 'subject' ? owner.sub : null,
+    agentId: session.agent.id,
+    agentHash: session.agent.hash,
+    epoch: session.epoch,
+    seq: session.seq,
+    updatedAt: session.updatedAt,
+    title: session.title,
+    turn: running?.turnId ?? null,
+    busy: Number(isBusy(session)),
+    hasMessage: Number(hasMessage(session)),
+    json: JSON.stringify(json),
+  };
+}
+
+export function toLoaded(row: SessionRow, agent: PinnedAgent): LoadedSession {
+  const rest = JSON.parse(row.json) as SessionJson;
+  const session: Session = {
+    sessionId: row.id,
+    agent,
+    epoch: row.epoch,
+    seq: row.seq,
+    updatedAt: row.updated_at,
+    title: row.title,
+    ...rest,
+  };
+  return { session, attached: row.attached === 1, idleSince: row.idle_since };
+}
+
+export function toListed(row: ListedRow): ListedSession {
+  return {
+    sessionId: row.id,
+    agent: row.agent_id,
+    title: row.title,
+    attached: row.attached === 1,
+    busy: row.busy === 1,
+    ...(row.turn === null ? {} : { turn: row.turn }),
+    updatedAt: row.updated_at,
+  };
+}
+
+export function toRecord(row: RequestRow): RequestRecord {
+  return {
+    request: { kind: row.kind, id: row.id },
+    digest: row.digest,
+    turnId: row.turn,
+    messageId: row.message,
+    state: row.state,
+  };
+}
+
+export function toPlaced(row: MessageRow): PlacedMessage & { bytes: number } {
+  return { position: row.position, message: JSON.parse(row.json) as UIMessage, bytes: row.bytes };
+}
+
+export function toSegment(row: SegmentRow): LogSegment {
+  return {
+    from: row.from_seq,
+    to: row.to_seq,
+    sealedAt: row.sealed_at ?? undefined,
+    events: JSON.parse(row.events) as SessionEvent[],
+  };
+}
