@@ -44,11 +44,16 @@ export class RequestError extends Error {
  * so that it gives the present position, and the server answers with what came after it.
  */
 export class SessionLink {
-  #session;
+  #socket;
   #handlers;
+  /** @type {Session} */
+  #session;
   /** @type {Position | undefined} */
   #position;
+  /** @type {LinkState} */
   #state = 'connecting';
+  /** The session that the last handshake named. */
+  #offered;
   #reopening = false;
 
   /**
@@ -62,8 +67,12 @@ export class SessionLink {
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
       reconnectionDelay: RECONNECT_MS,
-      auth: (give) => give({ session: this.#openRequest() }),
+      auth: (give) => {
+        this.#offered = this.sessionId;
+        give({ session: this.#openRequest() });
+      },
     });
+    this.#socket.on('connect', () => this.#offered !== this.sessionId && this.reopen());
     this.#socket.on('session:opened', (opened) => this.#adopt(opened));
     this.#socket.on('session:failed', ({ sessionId, error }) => this.#fail(sessionId, error));
     this.#socket.on('session:events', (packet) => this.#receive(packet));
@@ -71,7 +80,6 @@ export class SessionLink {
     this.#socket.on('disconnect', () => this.#become(this.#state === 'cut' ? 'cut' : 'reconnecting'));
     this.#socket.on('connect_error', (error) => this.#refused(error));
   }
-  #socket;
 
   get sessionId() {
     return this.#session.sessionId;
@@ -84,11 +92,10 @@ export class SessionLink {
 
   /** Leaves the present session, which goes on without us, for another one. */
   switchTo(session) {
-    this.request('session:leave', { sessionId: this.sessionId }).catch(() => {});
+    if (this.bound) this.request('session:leave', { sessionId: this.sessionId }).catch(() => {});
     this.#session = session;
     this.#position = undefined;
-    this.#reopening = false;
-    this.#reopen();
+    this.reopen();
   }
 
   /**
@@ -128,10 +135,10 @@ export class SessionLink {
 
   /** A packet is what we have, what comes next, or the sign that something is missing. */
   #receive({ sessionId, epoch, from, to, events }) {
-    if (sessionId !== this.sessionId || !this.#position) return;
+    if (sessionId !== this.sessionId || !this.#position || this.#reopening) return;
     const known = this.#position.epoch === epoch ? this.#position.seq : undefined;
     if (known !== undefined && to <= known) return;
-    if (known !== from) return this.#reopen();
+    if (known !== from) return this.reopen();
     this.#position = { epoch, seq: to };
     this.#handlers.onEvents(events);
   }
@@ -139,29 +146,31 @@ export class SessionLink {
   /** @param {OpenedSession} opened */
   #adopt(opened) {
     if (opened.sessionId !== this.sessionId) return;
+    this.#session = { sessionId: opened.sessionId, key: this.#session.key };
     this.#position = opened.position;
     this.#handlers.onOpened(opened);
     this.#become('connected');
   }
 
-  #reopen() {
-    if (this.#reopening) return;
+  /** Asks for what came after the present position. A connection that is yet to come does so by itself. */
+  reopen() {
+    if (this.#reopening || !this.#socket.connected) return;
     this.#reopening = true;
-    const { sessionId } = this;
-    this.#ask('session:open', this.#openRequest(), (error, opened) => {
-      if (sessionId !== this.sessionId) return;
+    const request = this.#openRequest();
+    const isCurrent = () => request.sessionId === this.sessionId && request.position === this.#position;
+    this.#ask('session:open', request, (error, opened) => {
       this.#reopening = false;
-      if (!error) this.#adopt(opened);
-      else if (error.code !== 'lost') this.#fail(sessionId, error);
-      // A connection that is gone opens the session as it returns.
-      else if (this.#socket.connected) this.#reopen();
+      // An answer to what is no longer the question would be applied twice, or to another session.
+      if (!isCurrent() || error?.code === 'lost') this.reopen();
+      else if (error) this.#fail(request.sessionId, error);
+      else this.#adopt(opened);
     });
   }
 
   #fail(sessionId, error) {
     if (sessionId !== undefined && sessionId !== this.sessionId) return;
     const failure = error instanceof RequestError ? error : new RequestError(error);
-    if (failure.retryable) setTimeout(() => this.#reopen(), failure.retryAfterMs ?? RETRY_MS);
+    if (failure.retryable) setTimeout(() => this.reopen(), failure.retryAfterMs ?? RETRY_MS);
     this.#handlers.onFailed(failure);
   }
 
@@ -170,8 +179,9 @@ export class SessionLink {
     this.#become(this.#state === 'connecting' ? 'connecting' : 'reconnecting');
     if (this.#socket.active) return;
     const code = error.data?.code ?? 'internal';
-    if (code !== 'unauthorized') setTimeout(() => this.#socket.connect(), RETRY_MS);
-    this.#handlers.onFailed(new RequestError({ code, message: error.message, retryable: true }));
+    const retryable = code !== 'unauthorized';
+    if (retryable) setTimeout(() => this.#socket.connect(), RETRY_MS);
+    this.#handlers.onFailed(new RequestError({ code, message: error.message, retryable }));
   }
 
   /** Not all clients at once. */

@@ -3,6 +3,7 @@ import { Config } from '../config.js';
 import type { FinishReason, UIMessage, Usage } from '../protocol.js';
 import type { AnswerFold } from '../sessions/message.fold.js';
 import type { PinnedAgent } from '../sessions/pinned-agent.js';
+import { plainCopy } from '../sessions/plain-json.js';
 import type { Ending } from '../sessions/session.js';
 import { SessionStore } from '../sessions/session.store.js';
 import type { ActiveTurn } from './active.turn.js';
@@ -155,7 +156,7 @@ export class ModelSteps {
     if (parsed.ok) {
       answer.emit({ type: 'tool-input-available', toolCallId, toolName, input: parsed.value });
     } else {
-      const errorText = 'The input of the tool call is not valid JSON.';
+      const errorText = 'The input of the tool call is not JSON that can be used.';
       answer.emit({ type: 'tool-input-error', toolCallId, toolName, input, errorText });
     }
   }
@@ -200,7 +201,7 @@ export class ModelSteps {
 function parse(json: string): { ok: true; value: unknown } | { ok: false } {
   if (json.trim() === '') return { ok: true, value: {} };
   try {
-    return { ok: true, value: JSON.parse(json) };
+    return plainCopy(JSON.parse(json));
   } catch {
     return { ok: false };
   }

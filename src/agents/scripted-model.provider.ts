@@ -16,11 +16,13 @@ const LONGEST_DELAY_MS = 60_000;
 const MOST_WORDS = 10_000;
 const BREAK_AFTER_WORDS = 8;
 const QUOTE_LENGTH = 200;
+/** How many commands may stand before the last one: `/slow 50 /reason /words 20`. */
+const MOST_PREFIXES = 2;
 
 const HELP = `I am Mooring's built-in scripted model, not an AI. Some messages make me do something special:
 /echo TEXT says TEXT and nothing else.
 /words N says N numbered words, at most ${MOST_WORDS}.
-/slow MS MESSAGE answers MESSAGE, also a command, with MS milliseconds before each word.
+/slow MS MESSAGE answers MESSAGE, which may be a command, with MS milliseconds before each word.
 /reason MESSAGE thinks aloud before it answers MESSAGE.
 /tool NAME JSON calls that tool with that input, and then reports its result.
 /length stops as if the longest answer was reached.
@@ -78,9 +80,9 @@ export class ScriptedModelProvider extends ModelProvider {
   }
 
   async *stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelPart, void, undefined> {
-    const plan = planOf(request.prompt);
-    const parts = this.#script?.(request, signal) ?? play(plan, request, signal);
-    const delayMs = (this.#script ? undefined : plan.delayMs) ?? this.#delayMs;
+    const plan = this.#script ? undefined : planOf(request.prompt);
+    const parts = plan ? play(plan, request, signal) : (this.#script?.(request, signal) ?? []);
+    const delayMs = plan?.delayMs ?? this.#delayMs;
     for await (const part of parts) {
       const isWord = part.type === 'text' || part.type === 'reasoning';
       if (isWord && delayMs > 0) await sleep(delayMs, signal);
@@ -117,17 +119,19 @@ async function* play(
 }
 
 function planOf(prompt: readonly PromptMessage[]): Plan {
-  const last = prompt.at(-1);
   const asked = prompt.flatMap((message) => (message.role === 'user' ? [message.content] : []));
-  const plan = planFor(asked.at(-1) ?? '', prompt, asked.length);
+  const usual = (message: string): string => usualAnswer(message, nameIn(prompt), asked.length);
+  const plan = planFor(asked.at(-1) ?? '', usual);
+  const last = prompt.at(-1);
   if (last?.role !== 'tool') return plan;
   return { delayMs: plan.delayMs, text: last.content.map(report).join('\n') };
 }
 
-/** @param seen how many messages of the user the prompt holds */
-function planFor(message: string, prompt: readonly PromptMessage[], seen: number): Plan {
+/** @param usual what to say to a message that is no command */
+function planFor(message: string, usual: (message: string) => string, prefixes = 0): Plan {
   const [, command = '', rest = ''] = /^\s*\/(\w+)\s*(.*)$/su.exec(message) ?? [];
-  const usual = (text: string): Plan => planFor(text, prompt, seen);
+  const planRest = (text: string): Plan =>
+    prefixes < MOST_PREFIXES ? planFor(text, usual, prefixes + 1) : { text: usual(text) };
   switch (command) {
     case 'help':
       return { text: HELP };
@@ -137,10 +141,10 @@ function planFor(message: string, prompt: readonly PromptMessage[], seen: number
       return { text: numberedWords(toInteger(rest, MOST_WORDS, 100)) };
     case 'slow': {
       const [, ms = '', inner = ''] = /^(\S*)\s*(.*)$/su.exec(rest) ?? [];
-      return { ...usual(inner), delayMs: toInteger(ms, LONGEST_DELAY_MS, 250) };
+      return { ...planRest(inner), delayMs: toInteger(ms, LONGEST_DELAY_MS, 250) };
     }
     case 'reason':
-      return { ...usual(rest), reasoning: REASONING };
+      return { ...planRest(rest), reasoning: REASONING };
     case 'tool': {
       const [, toolName = '', input = ''] = /^(\S*)\s*(.*)$/su.exec(rest) ?? [];
       if (toolName === '') return { text: 'Which tool? Write /tool NAME JSON.' };
@@ -159,7 +163,7 @@ function planFor(message: string, prompt: readonly PromptMessage[], seen: number
     case 'hang':
       return { text: '', fault: 'hang' };
     default:
-      return { text: usualAnswer(message, nameIn(prompt), seen) };
+      return { text: usual(message) };
   }
 }
 

@@ -1,7 +1,7 @@
 import { Injectable, SetMetadata, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, Reflector } from '@nestjs/core';
 import { z } from 'zod';
-import { LIMITS } from '../protocol.js';
+import { plainCopy, wellFormed } from '../sessions/plain-json.js';
 import type { ToolSpec } from './model.provider.js';
 
 /** JSON of one output: what a prompt still bears, and a quarter of a packet. */
@@ -206,29 +206,11 @@ function toOutcome(name: string, value: unknown): ToolOutcome {
   const bytes = Buffer.byteLength(json);
   if (bytes > OUTPUT_BYTES)
     return failure(`The output of ${name} is too large: ${bytes} bytes, over ${OUTPUT_BYTES}.`);
-  const output = clean(JSON.parse(json), LIMITS.jsonDepth);
-  if (output === undefined)
-    return failure(`The output of ${name} is nested deeper than ${LIMITS.jsonDepth} levels.`);
-  return { output };
-}
-
-/**
- * The same JSON with U+FFFD for NUL and lone surrogates, which not every store can hold.
- * @returns undefined if it is nested deeper than `levels`, which Socket.IO cannot send
- */
-function clean(value: unknown, levels: number): unknown {
-  if (typeof value === 'string') return wellFormed(value);
-  if (typeof value !== 'object' || value === null) return value;
-  if (levels === 0) return undefined;
-  const entries = Object.entries(value).map(
-    ([key, item]) => [wellFormed(key), clean(item, levels - 1)] as const,
-  );
-  if (entries.some(([, item]) => item === undefined)) return undefined;
-  return Array.isArray(value) ? entries.map(([, item]) => item) : Object.fromEntries(entries);
-}
-
-function wellFormed(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\uFFFD');
+  // What is nested too deep cannot be sent either.
+  const copy = plainCopy(JSON.parse(json));
+  return copy.ok
+    ? { output: copy.value }
+    : failure(`The output of ${name} is refused: ${copy.issue.message}.`);
 }
 
 function failure(error: string): { error: string } {

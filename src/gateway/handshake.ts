@@ -2,11 +2,11 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { LIMITS, type ErrorCode } from '../protocol.js';
 import type { Principal } from '../sessions/connection.js';
+import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
 import { Authenticator, UnauthorizedError } from './authenticator.js';
 import { OpenDto } from './chat.dto.js';
-import { checkPayload } from './payload.js';
 import { invalidPayload, PayloadPipe } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
 
@@ -69,9 +69,9 @@ export class Handshake {
   }
 
   async #validate(request: unknown): Promise<OpenDto> {
-    const checked = checkPayload(request);
+    const checked = plainCopy(request);
     if (!checked.ok) throw invalidPayload([checked.issue]);
-    const { payload } = checked;
+    const { value: payload } = checked;
     if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
       throw RequestError.invalid('session', 'an object is expected');
     }

@@ -1,7 +1,7 @@
 import { LIMITS, REQUEST_NAMES, type Ack } from '../protocol.js';
+import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
-import { checkPayload } from './payload.js';
 import { invalidPayload } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
 import { TokenBucket } from './token.bucket.js';
@@ -63,9 +63,9 @@ function admit(event: string, args: unknown[], bucket: TokenBucket): unknown {
     throw new RequestError('unknown_event', `There is no request ${JSON.stringify(event.slice(0, 64))}.`);
   }
   if (args.length > 1) throw invalidPayload([{ path: '', message: 'one payload is expected' }]);
-  const checked = checkPayload(args.length === 0 ? {} : args[0]);
+  const checked = plainCopy(args.length === 0 ? {} : args[0]);
   if (!checked.ok) throw invalidPayload([checked.issue]);
-  const { payload } = checked;
+  const { value: payload } = checked;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
     throw invalidPayload([{ path: '', message: 'an object is expected' }]);
   }

@@ -41,6 +41,16 @@ export class VendorCall {
     return this;
   }
 
+  /** The transport breaks. */
+  cut(): void {
+    this.response.destroy();
+  }
+
+  refuse(status: number, headers: Record<string, string> = {}): void {
+    this.response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    this.response.end(JSON.stringify({ error: { message: `refused with ${status}` } }));
+  }
+
   finish(): void {
     this.begin();
     this.raw(JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }));

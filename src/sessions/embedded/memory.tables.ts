@@ -1,4 +1,10 @@
-import { isBusy, type PlacedMessage, type RequestRecord, type Session, type TurnRequest } from '../session.js';
+import {
+  isBusy,
+  type PlacedMessage,
+  type RequestRecord,
+  type Session,
+  type TurnRequest,
+} from '../session.js';
 import type { ListedSession, ListQuery } from '../session.store.js';
 import { decodeCursor, encodeCursor, hasMessage, type ListCursor } from './session.list.js';
 import { SessionTables, type LoadedSession, type LogSegment, type Write } from './session.tables.js';
@@ -60,8 +66,7 @@ export class MemoryTables extends SessionTables {
   }
 
   list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string } {
-    const after =
-      query.cursor === undefined || query.idleBefore ? undefined : decodeCursor(query.cursor);
+    const after = query.cursor === undefined || query.idleBefore ? undefined : decodeCursor(query.cursor);
     const matching = [...this.#rows.values()].filter((rows) => matches(rows, query, after));
     matching.sort(query.idleBefore ? longestIdleFirst : newestFirst);
     const sessions = matching.slice(0, query.limit).map(listed);

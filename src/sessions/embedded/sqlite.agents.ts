@@ -23,11 +23,12 @@ export class SqliteAgents {
 
   put(agent: PinnedAgent): void {
     const { id, hash, ...stored } = agent;
+    const name = nameOf(id, hash);
+    if (!this.#byName.has(name)) this.#byName.set(name, agent);
     if (this.#stored.has(hash)) return;
     this.#insert.run(hash, JSON.stringify({ hash, ...stored } satisfies StoredAgent));
     this.#stored.add(hash);
     this.#fresh.push(hash);
-    this.#byName.set(nameOf(id, hash), agent);
   }
 
   get(id: string, hash: string): PinnedAgent {

@@ -23,7 +23,8 @@ const OF_THE_CALL: ReadonlySet<number> = new Set([
 
 /** The primary result code; undefined for what is no error of SQLite. */
 export function errorCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
+    return undefined;
   return error.errcode & 0xff;
 }
 

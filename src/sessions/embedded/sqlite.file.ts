@@ -71,7 +71,8 @@ function openDatabase(path: string): DatabaseSync {
     // Before anything is changed: a file that is not ours is not turned into a WAL database either.
     const present = hasSchema(db);
     const mode = db.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode;
-    if (mode !== 'wal') throw new Error(`its file system has no write-ahead log (journal mode ${String(mode)})`);
+    if (mode !== 'wal')
+      throw new Error(`its file system has no write-ahead log (journal mode ${String(mode)})`);
     db.exec(`
       PRAGMA synchronous = NORMAL;
       PRAGMA wal_autocheckpoint = 0;

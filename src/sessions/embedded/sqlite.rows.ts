@@ -1,7 +1,13 @@
 import type { SQLInputValue, StatementSync } from 'node:sqlite';
 import type { SessionEvent, TurnState, UIMessage } from '../../protocol.js';
 import type { PinnedAgent } from '../pinned-agent.js';
-import { isBusy, type PlacedMessage, type RequestRecord, type Session, type TurnRequest } from '../session.js';
+import {
+  isBusy,
+  type PlacedMessage,
+  type RequestRecord,
+  type Session,
+  type TurnRequest,
+} from '../session.js';
 import type { ListedSession } from '../session.store.js';
 import type { LoadedSession, LogSegment } from './session.tables.js';
 import { hasMessage } from './session.list.js';

@@ -3,17 +3,18 @@ import { FORBIDDEN_KEYS, LIMITS, type Issue } from '../protocol.js';
 /** NUL, and surrogates that stand alone, cannot be stored everywhere as they are. */
 const REPLACEMENT = '\uFFFD';
 
-export type CheckedPayload = { ok: true; payload: unknown } | { ok: false; issue: Issue };
+export type PlainCopy = { ok: true; value: unknown } | { ok: false; issue: Issue };
 
 /**
- * Checks what a client sent before anything else reads it, without recursion: a packet of a few kilobytes
- * can be nested deep enough to exhaust the stack. Gives a copy in which NUL and lone surrogates are U+FFFD;
- * refuses depth past the limit, forbidden keys, and binary data.
+ * Copies what somebody else wrote (a client, a model, a tool) before anything else reads it, without
+ * recursion: a few kilobytes can be nested deep enough to exhaust the stack of whoever emits them again. In
+ * the copy NUL and lone surrogates are U+FFFD; depth past the limit, forbidden keys and binary data are
+ * refused, with their path.
  */
-export function checkPayload(payload: unknown): CheckedPayload {
+export function plainCopy(value: unknown): PlainCopy {
   const root: { value?: unknown } = {};
   const open: { from: unknown; into: Record<string, unknown>; key: string; depth: number; path: string }[] = [
-    { from: payload, into: root, key: 'value', depth: 0, path: '' },
+    { from: value, into: root, key: 'value', depth: 0, path: '' },
   ];
   for (let next = open.pop(); next; next = open.pop()) {
     const { from, into, key, depth, path } = next;
@@ -22,20 +23,21 @@ export function checkPayload(payload: unknown): CheckedPayload {
     } else if (typeof from !== 'object' || from === null) {
       into[key] = from;
     } else {
-      // The payload itself is the first level.
+      // The value itself is the first level.
       if (depth >= LIMITS.jsonDepth) return refuse(path, `nested deeper than ${LIMITS.jsonDepth} levels`);
       if (isBinary(from)) return refuse(path, 'binary data is not accepted');
       const copy: Record<string, unknown> = Array.isArray(from) ? ([] as never) : {};
       into[key] = copy;
-      for (const name of Object.keys(from)) {
+      // Reversed, since the last one pushed is taken first: keys keep their order.
+      for (const name of Object.keys(from).reverse()) {
         const at = path === '' ? name : `${path}.${name}`;
         if (FORBIDDEN_KEYS.has(name)) return refuse(at, 'this key is not accepted');
-        const value = (from as Record<string, unknown>)[name];
-        open.push({ from: value, into: copy, key: wellFormed(name), depth: depth + 1, path: at });
+        const inner = (from as Record<string, unknown>)[name];
+        open.push({ from: inner, into: copy, key: wellFormed(name), depth: depth + 1, path: at });
       }
     }
   }
-  return { ok: true, payload: root.value };
+  return { ok: true, value: root.value };
 }
 
 export function wellFormed(text: string): string {
@@ -46,6 +48,6 @@ function isBinary(value: object): boolean {
   return ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Blob;
 }
 
-function refuse(path: string, message: string): CheckedPayload {
+function refuse(path: string, message: string): PlainCopy {
   return { ok: false, issue: { path: path.slice(0, 200), message } };
 }

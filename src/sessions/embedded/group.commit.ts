@@ -1,0 +1,58 @@
+import { isEngineFault, toStoreError } from './sqlite.errors.js';
+
+interface Waiting<Batch> {
+  batch: Batch;
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * Gathers the batches of one turn of the event loop into one transaction, which is what makes a flush of
+ * several hundred sessions cheap. They are written in the order in which they came.
+ */
+export class GroupCommit<Batch> {
+  #waiting: Waiting<Batch>[] = [];
+  #scheduled?: NodeJS.Immediate;
+
+  /** @param write makes all of these durable, or throws and changes nothing */
+  constructor(private readonly write: (batches: Batch[]) => void) {}
+
+  /** Resolves when the batch is durable; rejects as {@link toStoreError} says. */
+  add(batch: Batch): Promise<void> {
+    this.#scheduled ??= setImmediate(() => this.flush());
+    return new Promise((resolve, reject) => this.#waiting.push({ batch, resolve, reject }));
+  }
+
+  /** Writes what is waiting, now. */
+  flush(): void {
+    clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    try {
+      this.write(waiting.map(({ batch }) => batch));
+    } catch (error) {
+      this.#failed(waiting, error);
+      return;
+    }
+    for (const { resolve } of waiting) resolve();
+  }
+
+  /** The engine's faults concern every batch; any other is one batch's own, and spares its neighbours. */
+  #failed(waiting: Waiting<Batch>[], error: unknown): void {
+    if (waiting.length === 1 || isEngineFault(error)) {
+      const told = toStoreError(error);
+      for (const { reject } of waiting) reject(told);
+      return;
+    }
+    for (const { batch, resolve, reject } of waiting) {
+      try {
+        this.write([batch]);
+        resolve();
+      } catch (own) {
+        reject(toStoreError(own));
+      }
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { PlacedMessage, RequestRecord, TurnRequest } from '../session.js';
+import type { ListedSession, ListQuery } from '../session.store.js';
+import { decodeCursor, encodeCursor } from './session.list.js';
+import type { LoadedSession, LogSegment } from './session.tables.js';
+import type { SqliteAgents } from './sqlite.agents.js';
+import {
+  all,
+  one,
+  toListed,
+  toLoaded,
+  toPlaced,
+  toRecord,
+  toSegment,
+  type ListedRow,
+  type MessageRow,
+  type RequestRow,
+  type SegmentRow,
+  type SessionRow,
+} from './sqlite.rows.js';
+
+/** Messages read at once; they are parsed as they are taken. */
+const PAGE = 16;
+
+const LISTED = 'SELECT id, agent_id, title, attached, busy, turn, updated_at FROM sessions';
+const IDLE = 'attached = 0 AND busy = 0 AND refused_until IS NULL';
+const IN_STATE = {
+  attached: 'attached = 1',
+  orphaned: 'attached = 0 AND busy = 1',
+  detached: 'attached = 0 AND busy = 0',
+} as const;
+
+const READS = {
+  session: `
+    SELECT id, agent_id, agent_hash, epoch, seq, updated_at, title, attached, idle_since, refused_until, json
+    FROM sessions WHERE id = ?`,
+  request:
+    'SELECT kind, id, turn, digest, message, state FROM requests WHERE session = ? AND kind = ? AND id = ?',
+  turn: 'SELECT kind, id, turn, digest, message, state FROM requests WHERE session = ? AND turn = ?',
+  message: 'SELECT position, bytes, json FROM messages WHERE session = ? AND id = ?',
+  messagesBefore: `
+    SELECT position, bytes, json FROM messages WHERE session = ? AND position < ?
+    ORDER BY position DESC LIMIT ${PAGE}`,
+  segments: `
+    SELECT from_seq, to_seq, sealed_at, events FROM segments WHERE session = ? AND to_seq > ?
+    ORDER BY to_seq`,
+  busy: 'SELECT id FROM sessions WHERE busy = 1',
+} as const;
+
+/** Reads rows; throws what SQLite throws. */
+export class SqliteReader {
+  readonly #statements: Record<keyof typeof READS, StatementSync>;
+  /** By their SQL: a handful, according to which fields of a query are given. */
+  readonly #lists = new Map<string, StatementSync>();
+
+  constructor(
+    private readonly db: DatabaseSync,
+    private readonly agents: SqliteAgents,
+  ) {
+    const entries = Object.entries(READS).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(entries) as Record<keyof typeof READS, StatementSync>;
+  }
+
+  load(sessionId: string): LoadedSession | 'refused' | undefined {
+    const row = one<SessionRow>(this.#statements.session, sessionId);
+    if (!row) return undefined;
+    return row.refused_until === null
+      ? toLoaded(row, this.agents.get(row.agent_id, row.agent_hash))
+      : 'refused';
+  }
+
+  request(sessionId: string, { kind, id }: TurnRequest): RequestRecord | undefined {
+    const row = one<RequestRow>(this.#statements.request, sessionId, kind, id);
+    return row && toRecord(row);
+  }
+
+  turn(sessionId: string, turnId: string): RequestRecord | undefined {
+    const row = one<RequestRow>(this.#statements.turn, sessionId, turnId);
+    return row && toRecord(row);
+  }
+
+  message(sessionId: string, messageId: string): PlacedMessage | undefined {
+    const row = one<MessageRow>(this.#statements.message, sessionId, messageId);
+    return row && toPlaced(row);
+  }
+
+  /** The next few, newest first, each parsed when it is asked for. */
+  messagesBefore(sessionId: string, before: number): (() => PlacedMessage & { bytes: number })[] {
+    const rows = all<MessageRow>(this.#statements.messagesBefore, sessionId, before);
+    return rows.map((row) => () => toPlaced(row));
+  }
+
+  segments(sessionId: string, afterSeq: number): LogSegment[] {
+    return all<SegmentRow>(this.#statements.segments, sessionId, afterSeq).map(toSegment);
+  }
+
+  busy(): string[] {
+    return all<{ id: string }>(this.#statements.busy).map(({ id }) => id);
+  }
+
+  /** Newest first; with `idleBefore` longest idle first and without a cursor: whoever asks ends them. */
+  list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string } {
+    if (query.idleBefore) return { sessions: this.#idle(query.idleBefore, query.limit) };
+    const where = ['refused_until IS NULL'];
+    const values: SQLInputValue[] = [];
+    if (query.subject !== undefined) {
+      where.push('subject = ?');
+      values.push(query.subject);
+    }
+    if (query.state !== undefined) where.push(IN_STATE[query.state]);
+    if (query.cursor !== undefined) {
+      const { updatedAt, sessionId } = decodeCursor(query.cursor);
+      where.push('(updated_at, id) < (?, ?)');
+      values.push(updatedAt, sessionId);
+    }
+    const sql = `${LISTED} WHERE ${where.join(' AND ')} ORDER BY updated_at DESC, id DESC LIMIT ?`;
+    const found = this.#listed(sql, ...values, query.limit + 1);
+    const sessions = found.slice(0, query.limit);
+    const last = sessions.at(-1);
+    return last && found.length > query.limit ? { sessions, nextCursor: encodeCursor(last) } : { sessions };
+  }
+
+  /** Two ranges of one index, merged as they are read. */
+  #idle(before: { withMessages: number; empty: number }, limit: number): ListedSession[] {
+    const columns = LISTED.replace('SELECT', 'SELECT idle_since,');
+    const sql = `
+      ${columns} WHERE ${IDLE} AND has_message = 1 AND idle_since < ?
+      UNION ALL
+      ${columns} WHERE ${IDLE} AND has_message = 0 AND idle_since < ?
+      ORDER BY idle_since, id LIMIT ?`;
+    return this.#listed(sql, before.withMessages, before.empty, limit);
+  }
+
+  #listed(sql: string, ...values: SQLInputValue[]): ListedSession[] {
+    const statement = this.#lists.get(sql) ?? this.db.prepare(sql);
+    this.#lists.set(sql, statement);
+    return all<ListedRow>(statement, ...values).map(toListed);
+  }
+}
