@@ -15,7 +15,7 @@ import { io } from '/socket.io/socket.io.esm.min.js';
  *
  * @typedef {object} Handlers
  * @property {(state: LinkState) => void} onState
- * @property {(opened: OpenedSession) => void} onOpened
+ * @property {(opened: OpenedSession, returned: boolean) => void} onOpened `returned`: the connection was away
  * @property {(events: SessionEvent[]) => void} onEvents the next ones of the log, in order, each once
  * @property {(error: RequestError) => void} onFailed the session could not be opened, or the server refuses us
  */
@@ -148,8 +148,9 @@ export class SessionLink {
     if (opened.sessionId !== this.sessionId) return;
     this.#session = { sessionId: opened.sessionId, key: this.#session.key };
     this.#position = opened.position;
-    this.#handlers.onOpened(opened);
+    const returned = this.#state === 'reconnecting' || this.#state === 'cut';
     this.#become('connected');
+    this.#handlers.onOpened(opened, returned);
   }
 
   /** Asks for what came after the present position. A connection that is yet to come does so by itself. */

@@ -6,7 +6,10 @@ const KEY_BYTES = 32;
 /** An id that nobody can guess: of base64url characters, as the contract wants it. */
 export function newId(bytes = ID_BYTES) {
   const random = crypto.getRandomValues(new Uint8Array(bytes));
-  return btoa(String.fromCharCode(...random)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  return btoa(String.fromCharCode(...random))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
 }
 
 /** Makes a session's id and the key that opens it, and keeps them for the next visit. */
@@ -16,7 +19,7 @@ export function newSession() {
   return session;
 }
 
-/** The session of the last visit, or a new one. */
+/** The session of the last visit, if there was one. */
 export function keptSession() {
   try {
     const { sessionId, key } = JSON.parse(read(STORAGE_KEY) ?? '{}');
@@ -24,12 +27,12 @@ export function keptSession() {
   } catch {
     // Whatever stood there is of no use.
   }
-  return newSession();
+  return undefined;
 }
 
 /** The agent that was chosen last, for the next session. */
 export function keptAgent() {
-  return read(AGENT_KEY) ?? undefined;
+  return read(AGENT_KEY) || undefined;
 }
 
 export function keepAgent(agent) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { assertValidPrompt } from '../../test/support/prompt.validity.js';
+import { assertValidOpenAiMessages, assertValidPrompt } from '../../test/support/prompt.validity.js';
 import { PLACEHOLDER_TEXT, type MessagePart, type ToolPart, type UIMessage } from '../protocol.js';
 import { ModelError, type PromptMessage } from './model.provider.js';
 import { buildPrompt, EMPTY_USER_TEXT, estimatePromptTokens, estimateTokens, repair } from './transcript.js';
@@ -262,6 +262,54 @@ describe('estimates', () => {
     const tools = [{ name: 'time', description: 'The time.', inputSchema: { type: 'object' } }];
     const difference = estimatePromptTokens(prompt, tools) - estimatePromptTokens(prompt);
     expect(difference).toBe(estimateTokens(JSON.stringify(tools)));
+  });
+});
+
+describe('the checker of prompts itself', () => {
+  const system = { role: 'system', content: PERSONA } as const;
+  const asked = { role: 'user', content: 'one' } as const;
+  const answered: PromptMessage = { role: 'assistant', content: [{ type: 'text', text: 'two' }] };
+  const call = { type: 'tool-call', toolCallId: 'a', toolName: 'time', input: {} } as const;
+  const called: PromptMessage = { role: 'assistant', content: [call] };
+  const result = { toolCallId: 'a', toolName: 'time', output: 1, isError: false };
+  const results: PromptMessage = { role: 'tool', content: [result] };
+
+  it.each<[string, PromptMessage[]]>([
+    ['no persona', [asked]],
+    ['nothing', []],
+    ['a second system message', [system, asked, answered, system]],
+    ['an answer first', [system, answered]],
+    ['two questions', [system, asked, asked]],
+    ['two answers', [system, asked, answered, answered]],
+    ['an empty question', [system, { role: 'user', content: ' ' }]],
+    ['an empty answer', [system, asked, { role: 'assistant', content: [] }]],
+    ['a call without a result', [system, asked, called]],
+    ['a call whose result is late', [system, asked, called, asked, results]],
+    ['a result without a call', [system, asked, results]],
+    ['two results', [system, asked, called, { role: 'tool', content: [result, result] }]],
+    ['an id that comes twice', [system, asked, called, results, called, results]],
+    ['results right before a question', [system, asked, called, results, asked]],
+  ])('refuses %s', (_what, prompt) => {
+    expect(() => assertValidPrompt(prompt)).toThrow();
+  });
+
+  it('reads the OpenAI format', () => {
+    const toolCall = (id: string, args = '{}') => ({ id, function: { name: 'time', arguments: args } });
+    const calls = (...list: unknown[]) => [
+      system,
+      asked,
+      { role: 'assistant', content: null, tool_calls: list },
+    ];
+    const answers = (...ids: string[]) => ids.map((id) => ({ role: 'tool', tool_call_id: id, content: '1' }));
+    assertValidOpenAiMessages([...calls(toolCall('a'), toolCall('b')), ...answers('b', 'a')]);
+    const refused = [
+      [...calls(toolCall('a'), toolCall('b')), ...answers('a')],
+      [...calls(toolCall('a')), ...answers('a', 'a')],
+      [...calls(toolCall('a', '"text"')), ...answers('a')],
+      [system, asked, { role: 'assistant', content: 'two' }],
+      'messages',
+    ];
+    for (const messages of refused) expect(() => assertValidOpenAiMessages(messages)).toThrow();
   });
 });
 

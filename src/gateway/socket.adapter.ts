@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { INestApplicationContext } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import type { Server, ServerOptions } from 'socket.io';
-import { Config } from '../config.js';
+import type { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
 import { clientAddress, isOriginAllowed } from './origin.policy.js';
 import { terminate, type ClientSocket } from './socket.connection.js';
@@ -37,7 +37,7 @@ export class SocketAdapter extends IoAdapter {
         const refusal = this.#refusal(request);
         decide(refusal, refusal === undefined);
       },
-    } as ServerOptions) as Server;
+    } as ServerOptions);
     server.engine.on('connection', (conn: EngineSocket) => {
       this.#count(conn);
       closeUnfinishedAttachments(conn);

@@ -8,14 +8,16 @@ import { Config } from '../config.js';
 @Injectable()
 export class FlushClock {
   #due = new Set<() => void>();
-  #timer?: NodeJS.Timeout;
+  #ticking = false;
 
   constructor(private readonly config: Config) {}
 
   /** Calls `flush` at the next tick, at most one flush interval from now; once, however often it is asked. */
   request(flush: () => void): void {
     this.#due.add(flush);
-    this.#timer ??= setTimeout(() => this.#tick(), this.config.flushIntervalMs);
+    if (this.#ticking) return;
+    this.#ticking = true;
+    setTimeout(() => this.#tick(), this.config.flushIntervalMs);
   }
 
   forget(flush: () => void): void {
@@ -25,7 +27,7 @@ export class FlushClock {
   #tick(): void {
     const due = this.#due;
     this.#due = new Set();
-    this.#timer = undefined;
+    this.#ticking = false;
     for (const flush of due) flush();
   }
 }

@@ -43,7 +43,8 @@ export async function gatewayProcess(env: Record<string, string>): Promise<Gatew
     output: () => output,
     kill: (signal) =>
       new Promise((resolve) => {
-        if (child.exitCode !== null) return resolve(child.exitCode);
+        const ended = child.exitCode ?? child.signalCode;
+        if (ended !== null) return resolve(ended);
         child.once('exit', (code, died) => resolve(code ?? died ?? 'SIGKILL'));
         child.kill(signal);
       }),

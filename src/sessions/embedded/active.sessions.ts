@@ -1,8 +1,8 @@
 import { LIMITS, type EventPacket, type SessionEvent } from '../../protocol.js';
-import { Clock } from '../../clock.js';
+import type { Clock } from '../../clock.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { isBusy, type Change, type Session } from '../session.js';
-import { SessionTables, type LogSegment, type Write } from './session.tables.js';
+import type { LogSegment, SessionTables, Write } from './session.tables.js';
 
 /** A session in memory: while a socket is bound to it, a turn is open, or a call is on its way. */
 export interface ActiveSession {
@@ -54,6 +54,11 @@ export class ActiveSessions {
     return this.tables.load(sessionId) === undefined;
   }
 
+  /** True while someone may run its turns. */
+  isClaimed(sessionId: string): boolean {
+    return this.#active.get(sessionId)?.claimed ?? false;
+  }
+
   async create(session: Session): Promise<ActiveSession> {
     const at = this.clock.now();
     const { sessionId } = session;
@@ -72,14 +77,15 @@ export class ActiveSessions {
     const { sessionId, epoch, seq: from } = active.session;
     const events = change.entries.map((entry, index) => ({ ...entry, seq: from + 1 + index }));
     const at = this.clock.now();
-    const log = active.log.concat(turn === 'goes-on' || change.gone ? [] : events);
+    // A long turn's log is not copied at each flush, only where something else happens.
+    const log = turn === 'goes-on' || change.gone ? active.log : active.log.concat(events);
     await this.tables.commit(this.#writes(active, change, events, log, turn, at));
 
     active.session = change.session;
     if (turn === 'goes-on') active.log.push(...events);
     else active.log = log;
     if (turn === 'ended') this.#sealed(active);
-    if (turn === 'ended' && !isBusy(active.session)) active.idleSince = at;
+    if (endedLast(change)) active.idleSince = at;
     if (change.gone) this.#active.delete(sessionId);
     const packet = { sessionId, epoch, from, to: from + events.length, events };
     if (events.length > 0) this.#publish(packet);
@@ -114,7 +120,7 @@ export class ActiveSessions {
     } else if (events.length > 0) {
       writes.push({ kind: 'events', sessionId, from, events });
     }
-    if (!isBusy(change.session)) writes.push({ kind: 'idle', sessionId, at });
+    if (endedLast(change)) writes.push({ kind: 'idle', sessionId, at });
     return writes;
   }
 
@@ -122,12 +128,13 @@ export class ActiveSessions {
   eventsAfter(active: ActiveSession, seq: number, sealedSince: number): SessionEvent[] | undefined {
     const { sessionId } = active.session;
     if (seq >= active.logFrom) return active.log.slice(seq - active.logFrom);
-    const events: SessionEvent[] = [];
+    let events: SessionEvent[] = [];
     let reached = seq;
     for (const segment of this.tables.segments(sessionId, seq)) {
       if (segment.from > reached || isPast(segment, sealedSince)) return undefined;
-      events.push(
-        ...(segment.from < reached ? segment.events.filter((e) => e.seq > reached) : segment.events),
+      const after = reached;
+      events = events.concat(
+        segment.from < after ? segment.events.filter((e) => e.seq > after) : segment.events,
       );
       reached = segment.to;
     }
@@ -148,7 +155,10 @@ export class ActiveSessions {
   /** Puts the events of turns that have run for long into segments, so that the journal can be cut. */
   async sealOverdue(): Promise<void> {
     for (const sessionId of this.tables.unsealed()) {
-      await this.run(sessionId, (active) => (active ? this.#seal(active, undefined) : undefined));
+      await this.run(sessionId, (active) => {
+        if (!active) return;
+        return this.#seal(active, active.session.running ? undefined : this.clock.now());
+      });
     }
   }
 
@@ -198,6 +208,10 @@ export class ActiveSessions {
       // The engine is out of reach: what it does not hold yet stays in memory until a later task.
     }
   }
+}
+
+function endedLast({ session, settled = [] }: Change): boolean {
+  return settled.length > 0 && !isBusy(session);
 }
 
 function isPast(segment: LogSegment, sealedSince: number): boolean {

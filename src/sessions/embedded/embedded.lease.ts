@@ -7,6 +7,8 @@ import { ActiveSessions, type ActiveSession } from './active.sessions.js';
 @Injectable()
 export class EmbeddedLease extends TurnLease {
   #stop: StopHandler = () => Promise.resolve(undefined);
+  /** One counter for all sessions: a session that was out of memory meanwhile must not count anew. */
+  #lastFence = 0;
 
   constructor(private readonly sessions: ActiveSessions) {
     super();
@@ -16,7 +18,8 @@ export class EmbeddedLease extends TurnLease {
     return this.sessions.run(sessionId, (active) => {
       if (!active || active.claimed) return undefined;
       active.claimed = true;
-      active.fence += 1;
+      this.#lastFence += 1;
+      active.fence = this.#lastFence;
       return active.fence;
     });
   }
@@ -45,8 +48,9 @@ export class EmbeddedLease extends TurnLease {
     });
   }
 
-  due(): Promise<string[]> {
-    return Promise.resolve(this.sessions.tables.busy());
+  async due(): Promise<string[]> {
+    const { tables } = this.sessions;
+    return tables.busy().filter((sessionId) => !this.sessions.isClaimed(sessionId));
   }
 
   stop(sessionId: string, turnId: string, ending: Ending): Promise<Ending | undefined> {
