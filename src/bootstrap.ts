@@ -3,11 +3,12 @@ import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
-import { Logger } from 'nestjs-pino';
+import { PinoLogger } from 'nestjs-pino';
 import { AppModule } from './app.module.js';
 import type { ModelProvider } from './agents/model.provider.js';
 import type { Config } from './config.js';
 import { SocketAdapter } from './gateway/socket.adapter.js';
+import { GatewayLogger } from './ops/gateway.logger.js';
 
 const WEB_DIR = fileURLToPath(new URL('../web', import.meta.url));
 
@@ -38,7 +39,7 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
     abortOnError: false,
     forceCloseConnections: true,
   });
-  app.useLogger(app.get(Logger));
+  app.useLogger(new GatewayLogger(await app.resolve(PinoLogger), {}));
   app.flushLogs();
   app.useWebSocketAdapter(new SocketAdapter(app, config));
   app.disable('x-powered-by');

@@ -137,6 +137,7 @@ export class PageView {
 
   #showHeader() {
     const { link, agents, conversation, chosenAgent } = this.#state;
+    document.body.dataset.link = link;
     $('connection').dataset.state = link;
     setText($('connection'), link);
     $('cut').disabled = link !== 'connected';

@@ -101,7 +101,7 @@ export class SessionDriver {
 
   retry(retryId: string, values: { messageId?: string; text?: string; admit?: boolean } = {}): Promise<Outcome> {
     const digest = JSON.stringify([values.messageId, values.text]);
-    return this.accept({ kind: 'retry', retryId, turnId: `turn of ${retryId}`, digest, admit: true, ...values });
+    return this.accept({ kind: 'retry', retryId, turnId: `turn of retry ${retryId}`, digest, admit: true, ...values });
   }
 
   async claim(): Promise<number> {
