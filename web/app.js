@@ -48,8 +48,9 @@ view.show(state);
 function onOpened(opened, returned) {
   const agents = state.agents.length > 0 ? state.agents : [opened.agent];
   update({ conversation: applyOpened(state.conversation, opened), agents });
-  if (returned)
+  if (returned) {
     notice(opened.recovered ? 'Connected again. Nothing was lost.' : 'Connected again, and loaded anew.');
+  }
   untried = false;
   outbox.settle({ all: !opened.recovered });
   outbox.flush();

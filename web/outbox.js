@@ -73,7 +73,8 @@ export class Outbox {
       this.#change(messageId, { state: 'accepted' });
       this.settle();
     } catch (error) {
-      if (error.code === 'lost') setTimeout(() => this.flush(), AGAIN_MS);
+      const pause = error.code === 'lost' ? AGAIN_MS : error.retryAfterMs;
+      if (pause !== undefined) setTimeout(() => this.flush(), pause);
       // It waits for the session to be bound again, or for the one that takes its place.
       else if (error.code === 'session_not_found') this.#link.reopen();
       else this.#change(messageId, { state: 'failed', error: wordsOf(error) });

@@ -78,10 +78,6 @@ export class AgentLoopService implements OnApplicationBootstrap {
     return running;
   }
 
-  get orphanedSessions(): number {
-    return this.detachPolicy.orphans;
-  }
-
   get draining(): boolean {
     return this.#draining;
   }

@@ -8,11 +8,6 @@ export class DetachPolicy {
 
   constructor(private readonly config: Config) {}
 
-  /** Orphaned sessions: detached, with a turn running or waiting here. */
-  get orphans(): number {
-    return this.#timers.size;
-  }
-
   /** Calls `end` when the session has been detached for too long, counted from the first call. */
   watch(sessionId: string, end: () => void): void {
     if (this.#timers.has(sessionId)) return;

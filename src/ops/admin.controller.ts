@@ -20,8 +20,7 @@ import { Config } from '../config.js';
 import { LIMITS, type SessionPresence, type UIMessage } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
-import { presenceOf } from '../sessions/session.service.js';
-import { SessionStore, type ListedSession } from '../sessions/session.store.js';
+import { presenceOf, SessionStore, type ListedSession } from '../sessions/session.store.js';
 import { openTurns } from '../sessions/session.js';
 
 const STATES = ['attached', 'detached', 'orphaned'] as const;

@@ -33,7 +33,7 @@ export class HealthController {
     });
     try {
       return await Promise.race([
-        this.store.list({ limit: 1 }).then(
+        this.store.census().then(
           () => true,
           () => false,
         ),

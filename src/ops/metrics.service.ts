@@ -5,6 +5,7 @@ import { TurnRunner, type TurnReport } from '../agents/turn.runner.js';
 import { ChatGateway } from '../gateway/chat.gateway.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
 import { SessionService } from '../sessions/session.service.js';
+import { SessionStore } from '../sessions/session.store.js';
 import { StreamingService } from '../streaming/session.emitter.js';
 
 /** Seconds; a human waits for the first token, a turn takes up to minutes. */
@@ -27,6 +28,7 @@ export class MetricsService {
     bindings: SessionBindings,
     sessions: SessionService,
     streaming: StreamingService,
+    store: SessionStore,
   ) {
     const { registry } = this;
     const registers = [registry];
@@ -58,8 +60,17 @@ export class MetricsService {
     runner.onEnded((report) => this.#observe(report));
 
     gauge('mooring_sockets', 'Open sockets.', () => gateway.sockets);
-    gauge('mooring_sessions_attached', 'Sessions with a socket here.', () => bindings.attachedSessions);
-    gauge('mooring_sessions_orphaned', 'Detached sessions with an open turn.', () => loop.orphanedSessions);
+    new Gauge({
+      name: 'mooring_sessions',
+      help: 'Sessions by state: attached to a socket, detached, or orphaned (detached with an open turn).',
+      labelNames: ['state'],
+      registers,
+      async collect(): Promise<void> {
+        // Without its store a node still has metrics.
+        const census = await store.census().catch(() => undefined);
+        for (const [state, sessions] of Object.entries(census ?? {})) this.set({ state }, sessions);
+      },
+    });
     gauge('mooring_turns_running', 'Turns that run now.', () => loop.runningTurns);
     counter('mooring_events_appended_total', 'Events appended by turns.', () => streaming.appendedEvents);
     counter(
@@ -78,9 +89,16 @@ export class MetricsService {
       () => bindings.catchUps,
     );
     counter('mooring_sessions_expired_total', 'Sessions that expired.', () => sessions.expired);
-    for (const kind of ['created', 'replayed', 'snapshot'] as const) {
-      counter(`mooring_opens_${kind}_total`, OPENS[kind], () => sessions.opens[kind]);
-    }
+    new Counter({
+      name: 'mooring_opens_total',
+      help: 'Opened sessions: created, replayed (exactly what was missed), or by a snapshot.',
+      labelNames: ['kind'],
+      registers,
+      collect(): void {
+        this.reset();
+        for (const [kind, opens] of Object.entries(sessions.opens)) this.inc({ kind }, opens);
+      },
+    });
 
     function gauge(name: string, help: string, read: () => number): void {
       new Gauge({
@@ -115,12 +133,6 @@ export class MetricsService {
     this.#tokens.inc({ direction: 'output', estimated }, usage.outputTokens);
   }
 }
-
-const OPENS = {
-  created: 'Sessions that were made.',
-  replayed: 'Opens that were given exactly what they had missed.',
-  snapshot: 'Opens of existing sessions that were given a snapshot.',
-};
 
 @Controller('metrics')
 export class MetricsController {

@@ -61,11 +61,6 @@ export class SessionBindings {
     return this.#bySession.get(sessionId)?.size ?? 0;
   }
 
-  /** Sessions with a socket here. */
-  get attachedSessions(): number {
-    return this.#bySession.size;
-  }
-
   /**
    * Reads what a client lacks and binds its socket, as one step: `deliver` is called in the same tick in
    * which the cursor is set, before any later packet is sent.
@@ -169,9 +164,16 @@ export class SessionBindings {
         if (binding.state === 'live') this.#resume(binding);
       }
     }
-    const ended = packet.events.at(-1)?.type === 'session';
-    if (ended)
-      for (const { connection } of [...bindings.values()]) void this.unbind(connection, packet.sessionId);
+    if (packet.events.at(-1)?.type === 'session')
+      void this.#unbindEnded(packet.sessionId, [...bindings.values()]);
+  }
+
+  async #unbindEnded(sessionId: string, bindings: Binding[]): Promise<void> {
+    try {
+      for (const { connection } of bindings) await this.unbind(connection, sessionId);
+    } catch (error) {
+      this.#logger.warn(`unbinding an ended session failed: ${String(error)}`);
+    }
   }
 
   #send(binding: Binding, packet: EventPacket): void {

@@ -7,7 +7,6 @@ import {
   type AgentSummary,
   type OpenedSession,
   type OpenRequest,
-  type SessionPresence,
   type SessionSummary,
   type UIMessage,
 } from '../protocol.js';
@@ -15,7 +14,7 @@ import type { Connection, Principal } from './connection.js';
 import type { PinnedAgent } from './pinned-agent.js';
 import { RequestError } from './request.error.js';
 import { SessionBindings } from './session.bindings.js';
-import { SessionStore, type FoundSession, type ListedSession } from './session.store.js';
+import { presenceOf, SessionStore, type FoundSession, type ListedSession } from './session.store.js';
 import type { Owner } from './session.js';
 
 const SWEEP_PAGE = 100;
@@ -193,11 +192,6 @@ export class SessionService {
 
 export function summaryOf({ id, name, description }: PinnedAgent): AgentSummary {
   return { id, name, description };
-}
-
-export function presenceOf({ attached, busy }: Pick<ListedSession, 'attached' | 'busy'>): SessionPresence {
-  if (attached) return 'attached';
-  return busy ? 'orphaned' : 'detached';
 }
 
 function describe(listed: ListedSession): SessionSummary {

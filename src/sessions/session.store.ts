@@ -1,4 +1,12 @@
-import type { EventPacket, LogEntry, OpenTurn, Position, SessionEvent, UIMessage } from '../protocol.js';
+import type {
+  EventPacket,
+  LogEntry,
+  OpenTurn,
+  Position,
+  SessionEvent,
+  SessionPresence,
+  UIMessage,
+} from '../protocol.js';
 import type { Command, Outcome, Owner, Session, TurnEnd } from './session.js';
 import type { PinnedAgent } from './pinned-agent.js';
 
@@ -55,6 +63,8 @@ export interface ListedSession {
   updatedAt: string;
 }
 
+export type Census = Record<SessionPresence, number>;
+
 export interface ListQuery {
   /** Only this subject's sessions, newest first. */
   subject?: string;
@@ -92,6 +102,9 @@ export abstract class SessionStore {
    */
   abstract messages(sessionId: string, page: MessageQuery): Promise<MessagePage | undefined>;
 
+  /** How many sessions there are, by their state: a reading for operators, and a sign of life of the engine. */
+  abstract census(): Promise<Census>;
+
   abstract list(query: ListQuery): Promise<{ sessions: ListedSession[]; nextCursor?: string }>;
 }
 
@@ -103,4 +116,9 @@ export class StoreUnavailable extends Error {
     });
     this.name = 'StoreUnavailable';
   }
+}
+
+export function presenceOf({ attached, busy }: { attached: boolean; busy: boolean }): SessionPresence {
+  if (attached) return 'attached';
+  return busy ? 'orphaned' : 'detached';
 }

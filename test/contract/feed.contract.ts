@@ -57,7 +57,8 @@ export function describeFeed(get: () => StoreUnderTest): void {
       const { store, feed, elapse, now } = get();
       const talk = await SessionDriver.create(get());
       const state = async (): Promise<boolean | undefined> =>
-        (await store.list({ limit: 5 })).sessions.find(({ sessionId }) => sessionId === talk.sessionId)?.attached;
+        (await store.list({ limit: 5 })).sessions.find(({ sessionId }) => sessionId === talk.sessionId)
+          ?.attached;
       expect(await state()).toBe(false);
       await feed.subscribe(talk.sessionId);
       await feed.subscribe(talk.sessionId);

@@ -12,7 +12,12 @@ export function describeReplay(get: () => StoreUnderTest): void {
       const begun = await talk.begin();
       await talk.say(begun, 'a', 'b');
       const amid = await talk.position();
-      expect(await talk.read(amid)).toMatchObject({ recovered: true, events: [], messages: [], position: amid });
+      expect(await talk.read(amid)).toMatchObject({
+        recovered: true,
+        events: [],
+        messages: [],
+        position: amid,
+      });
       await talk.say(begun, 'c');
       await talk.say(begun, 'd', 'e');
       const { position, recovered, events, turns } = await talk.read(amid);

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { ChunkEvent, EventPacket, Position, UIMessage, UIMessageChunk } from '../../src/protocol.js';
 import { AnswerFold } from '../../src/sessions/message.fold.js';
 import type { PinnedAgent } from '../../src/sessions/pinned-agent.js';
-import type { Command, Ending, Outcome, Owner, RunningTurn, SendCommand } from '../../src/sessions/session.js';
+import type {
+  Command,
+  Ending,
+  Outcome,
+  Owner,
+  RunningTurn,
+  SendCommand,
+} from '../../src/sessions/session.js';
 import type { SessionFeed } from '../../src/sessions/session.feed.js';
 import type {
   Appended,
@@ -99,9 +106,19 @@ export class SessionDriver {
     });
   }
 
-  retry(retryId: string, values: { messageId?: string; text?: string; admit?: boolean } = {}): Promise<Outcome> {
+  retry(
+    retryId: string,
+    values: { messageId?: string; text?: string; admit?: boolean } = {},
+  ): Promise<Outcome> {
     const digest = JSON.stringify([values.messageId, values.text]);
-    return this.accept({ kind: 'retry', retryId, turnId: `turn of retry ${retryId}`, digest, admit: true, ...values });
+    return this.accept({
+      kind: 'retry',
+      retryId,
+      turnId: `turn of retry ${retryId}`,
+      digest,
+      admit: true,
+      ...values,
+    });
   }
 
   async claim(): Promise<number> {
@@ -135,7 +152,10 @@ export class SessionDriver {
   }
 
   say(begun: BegunTurn, ...deltas: string[]): Promise<Appended> {
-    return this.append(begun, deltas.map((delta) => ({ type: 'text-delta', id: 'text', delta })));
+    return this.append(
+      begun,
+      deltas.map((delta) => ({ type: 'text-delta', id: 'text', delta })),
+    );
   }
 
   end(begun: BegunTurn, ending: Ending = { state: 'completed', finishReason: 'stop' }): Promise<Appended> {

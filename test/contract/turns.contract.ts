@@ -8,7 +8,12 @@ export function describeTurns(get: () => StoreUnderTest): void {
     it('are stored once, however often they are repeated, and always answer with the same turn', async () => {
       const talk = await (await SessionDriver.create(get())).attach();
       const first = await talk.send('m1');
-      expect(first).toMatchObject({ kind: 'accepted', turnId: 'turn of m1', messageId: 'm1', state: 'queued' });
+      expect(first).toMatchObject({
+        kind: 'accepted',
+        turnId: 'turn of m1',
+        messageId: 'm1',
+        state: 'queued',
+      });
       const again = await talk.send('m1', { turnId: 'another' });
       expect(again).toEqual({ kind: 'duplicate', turnId: 'turn of m1', messageId: 'm1', state: 'queued' });
       const begun = await talk.begin();
@@ -16,7 +21,9 @@ export function describeTurns(get: () => StoreUnderTest): void {
       await talk.end(begun, { state: 'failed', error: { code: 'internal', message: 'no', retryable: true } });
       expect(await talk.send('m1', { admit: false })).toMatchObject({ kind: 'duplicate', state: 'failed' });
       expect(await talk.messageIds()).toEqual(['m1', 'answer of turn of m1']);
-      expect(talk.packets.flatMap(({ events }) => events).filter(({ type }) => type === 'message')).toHaveLength(1);
+      expect(
+        talk.packets.flatMap(({ events }) => events).filter(({ type }) => type === 'message'),
+      ).toHaveLength(1);
     });
 
     it('at the same time are stored once', async () => {
@@ -63,7 +70,10 @@ export function describeTurns(get: () => StoreUnderTest): void {
 
     it('that interrupt run next, before those waiting', async () => {
       const talk = await SessionDriver.create(get());
-      expect(await talk.send('m1', { whenBusy: 'interrupt' })).not.toHaveProperty('interrupts', expect.anything());
+      expect(await talk.send('m1', { whenBusy: 'interrupt' })).not.toHaveProperty(
+        'interrupts',
+        expect.anything(),
+      );
       const begun = await talk.begin();
       await talk.send('m2');
       const outcome = await talk.send('m3', { whenBusy: 'interrupt' });
@@ -85,7 +95,10 @@ export function describeTurns(get: () => StoreUnderTest): void {
       await talk.say(begun, 'Hel', 'lo');
       expect(await talk.messageIds()).toEqual(['m1']);
       const appended = await talk.end(begun);
-      expect(appended).toMatchObject({ kind: 'appended', packet: { events: [{ type: 'chunk' }, { type: 'turn' }] } });
+      expect(appended).toMatchObject({
+        kind: 'appended',
+        packet: { events: [{ type: 'chunk' }, { type: 'turn' }] },
+      });
       expect((await talk.messages())[1]?.parts).toEqual([{ type: 'text', text: 'Hello', state: 'done' }]);
       expect(talk.packets.at(-1)?.events.at(-1)).toMatchObject({
         type: 'turn',
@@ -188,7 +201,9 @@ export function describeTurns(get: () => StoreUnderTest): void {
       ]);
       expect(idsOf(await talk.messages())).toEqual(['m1', 'm3', 'unrun cancelled', 'm2', 'm4']);
       await talk.end(begun);
-      expect(await talk.accept({ kind: 'cancel', turnId: 'turn of m1' })).toMatchObject({ state: 'completed' });
+      expect(await talk.accept({ kind: 'cancel', turnId: 'turn of m1' })).toMatchObject({
+        state: 'completed',
+      });
       const next = await talk.begin(begun.fence);
       expect(next.turn.messageId).toBe('m2');
       expect(idsOf(await talk.messages())).toEqual([
@@ -229,7 +244,12 @@ export function describeTurns(get: () => StoreUnderTest): void {
       const begun = await talk.begin();
       await talk.end(begun);
       await talk.next(begun.fence);
-      expect(await talk.messageIds()).toEqual(['m1', 'answer of turn of m1', 'm2', 'answer of turn of retry r1']);
+      expect(await talk.messageIds()).toEqual([
+        'm1',
+        'answer of turn of m1',
+        'm2',
+        'answer of turn of retry r1',
+      ]);
       expect((await talk.messages())[2]?.parts).toEqual([{ type: 'text', text: 'said otherwise' }]);
       expect(await talk.send('m3')).toMatchObject({ kind: 'duplicate', state: 'completed' });
       expect(await talk.send('m2')).toMatchObject({ kind: 'duplicate', turnId: 'turn of m2' });
@@ -239,7 +259,9 @@ export function describeTurns(get: () => StoreUnderTest): void {
       const talk = await SessionDriver.create(get());
       expect(await talk.retry('r0')).toEqual({ kind: 'unknown_message' });
       await talk.turn('m1');
-      expect(await talk.retry('r1', { messageId: 'answer of turn of m1' })).toEqual({ kind: 'unknown_message' });
+      expect(await talk.retry('r1', { messageId: 'answer of turn of m1' })).toEqual({
+        kind: 'unknown_message',
+      });
       expect(await talk.retry('r1', { messageId: 'nothing' })).toEqual({ kind: 'unknown_message' });
       expect(await talk.retry('r1', { admit: false })).toEqual({ kind: 'draining' });
       expect(await talk.retry('r1')).toMatchObject({ kind: 'accepted', messageId: 'm1' });

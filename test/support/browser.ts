@@ -27,6 +27,9 @@ export const skipReason = browserAvailable
   ? ''
   : 'no Chromium was found: apt-get install chromium, or set CHROMIUM_PATH to one';
 
+// Jest shows no titles of suites that it skips.
+if (skipReason) console.warn(`tests in a browser are skipped: ${skipReason}`);
+
 /**
  * Starts a browser without a window. The caller closes it.
  * @throws where there is none

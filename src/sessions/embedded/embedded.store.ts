@@ -17,6 +17,7 @@ import {
 import {
   SessionStore,
   type Appended,
+  type Census,
   type FoundSession,
   type ListQuery,
   type MessagePage,
@@ -106,6 +107,10 @@ export class EmbeddedStore extends SessionStore {
       const newest = this.#newestFirst(session, page.before);
       return newest && take(newest, page.limit, page.maxBytes ?? Infinity);
     });
+  }
+
+  async census(): Promise<Census> {
+    return Promise.resolve(this.sessions.tables.census());
   }
 
   async list(query: ListQuery): ReturnType<SessionStore['list']> {

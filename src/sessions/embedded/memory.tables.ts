@@ -1,3 +1,4 @@
+import type { SessionPresence } from '../../protocol.js';
 import {
   isBusy,
   type PlacedMessage,
@@ -5,7 +6,7 @@ import {
   type Session,
   type TurnRequest,
 } from '../session.js';
-import type { ListedSession, ListQuery } from '../session.store.js';
+import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
 import { decodeCursor, encodeCursor, hasMessage, type ListCursor } from './session.list.js';
 import { SessionTables, type LoadedSession, type LogSegment, type Write } from './session.tables.js';
 
@@ -73,6 +74,12 @@ export class MemoryTables extends SessionTables {
     const last = sessions.at(-1);
     if (!last || matching.length <= query.limit || query.idleBefore) return { sessions };
     return { sessions, nextCursor: encodeCursor(last) };
+  }
+
+  census(): Census {
+    const census: Census = { attached: 0, detached: 0, orphaned: 0 };
+    for (const rows of this.#rows.values()) census[stateOf(rows)] += 1;
+    return census;
   }
 
   busy(): string[] {
@@ -194,7 +201,7 @@ function matches(rows: Rows, query: ListQuery, after: ListCursor | undefined): b
   const { session, attached, idleSince } = rows;
   const { owner } = session;
   if (query.subject !== undefined && (owner.kind !== 'subject' || owner.sub !== query.subject)) return false;
-  if (query.state !== undefined && query.state !== presenceOf(rows)) return false;
+  if (query.state !== undefined && query.state !== stateOf(rows)) return false;
   if (query.idleBefore) {
     if (attached || isBusy(session)) return false;
     const { withMessages, empty } = query.idleBefore;
@@ -203,9 +210,8 @@ function matches(rows: Rows, query: ListQuery, after: ListCursor | undefined): b
   return !after || compare(after, session) > 0;
 }
 
-function presenceOf({ attached, session }: Rows): NonNullable<ListQuery['state']> {
-  if (attached) return 'attached';
-  return isBusy(session) ? 'orphaned' : 'detached';
+function stateOf({ attached, session }: Rows): SessionPresence {
+  return presenceOf({ attached, busy: isBusy(session) });
 }
 
 function listed({ session, attached }: Rows): ListedSession {

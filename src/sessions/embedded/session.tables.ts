@@ -1,6 +1,6 @@
 import type { SessionEvent, TerminalState } from '../../protocol.js';
 import type { PlacedMessage, RequestRecord, Session, TurnRequest } from '../session.js';
-import type { ListedSession, ListQuery } from '../session.store.js';
+import type { Census, ListedSession, ListQuery } from '../session.store.js';
 
 /** A contiguous piece of a session's log: the events after `from` up to `to`. */
 export interface LogSegment {
@@ -53,6 +53,7 @@ export abstract class SessionTables {
   /** Segments that hold events after `seq`, in order. */
   abstract segments(sessionId: string, afterSeq: number): LogSegment[];
   abstract list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string };
+  abstract census(): Census;
   /** Sessions with a running or waiting turn. */
   abstract busy(): string[];
   /**

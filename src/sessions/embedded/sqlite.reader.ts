@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { PlacedMessage, RequestRecord, TurnRequest } from '../session.js';
-import type { ListedSession, ListQuery } from '../session.store.js';
+import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
 import { decodeCursor, encodeCursor } from './session.list.js';
 import type { LoadedSession, LogSegment } from './session.tables.js';
 import type { SqliteAgents } from './sqlite.agents.js';
@@ -36,7 +36,10 @@ const READS = {
     FROM sessions WHERE id = ?`,
   request:
     'SELECT kind, id, turn, digest, message, state FROM requests WHERE session = ? AND kind = ? AND id = ?',
-  turn: 'SELECT kind, id, turn, digest, message, state FROM requests WHERE session = ? AND turn = ?',
+  // Left to itself SQLite reads all of the session's requests.
+  turn: `
+    SELECT kind, id, turn, digest, message, state FROM requests INDEXED BY requests_by_turn
+    WHERE session = ? AND turn = ?`,
   message: 'SELECT position, bytes, json FROM messages WHERE session = ? AND id = ?',
   messagesBefore: `
     SELECT position, bytes, json FROM messages WHERE session = ? AND position < ?
@@ -45,6 +48,8 @@ const READS = {
     SELECT from_seq, to_seq, sealed_at, events FROM segments WHERE session = ? AND to_seq > ?
     ORDER BY to_seq`,
   busy: 'SELECT id FROM sessions WHERE busy = 1',
+  census: `
+    SELECT attached, busy, count(*) AS sessions FROM sessions WHERE refused_until IS NULL GROUP BY attached, busy`,
 } as const;
 
 /** Reads rows; throws what SQLite throws. */
@@ -92,6 +97,15 @@ export class SqliteReader {
 
   segments(sessionId: string, afterSeq: number): LogSegment[] {
     return all<SegmentRow>(this.#statements.segments, sessionId, afterSeq).map(toSegment);
+  }
+
+  census(): Census {
+    const census: Census = { attached: 0, detached: 0, orphaned: 0 };
+    for (const row of all<{ attached: number; busy: number; sessions: number }>(this.#statements.census)) {
+      const { attached, busy, sessions } = row;
+      census[presenceOf({ attached: attached === 1, busy: busy === 1 })] += sessions;
+    }
+    return census;
   }
 
   busy(): string[] {

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../clock.js';
 import type { PlacedMessage, RequestRecord, TurnRequest } from '../session.js';
-import { StoreUnavailable, type ListedSession, type ListQuery } from '../session.store.js';
+import { StoreUnavailable, type Census, type ListedSession, type ListQuery } from '../session.store.js';
 import { currentBootId } from './boot.id.js';
 import { Checkpointer } from './checkpointer.js';
 import { GroupCommit } from './group.commit.js';
@@ -124,6 +124,11 @@ export class SqliteTables extends SessionTables {
   list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string } {
     this.#flush();
     return this.#read(() => this.#reader.list(query));
+  }
+
+  census(): Census {
+    this.#flush();
+    return this.#read(() => this.#reader.census());
   }
 
   busy(): string[] {
