@@ -27,7 +27,7 @@ async function connect(url: string): Promise<TestClient> {
 describe('a crash', () => {
   afterEach(disposeAll);
 
-  it('kill -9 amid twenty streams: each client catches up exactly, queued messages run, the next prompts are valid', async () => {
+  it('[STO-2 CTX-1 SEC-4] kill -9 amid twenty streams: each client catches up exactly, queued messages run, the next prompts are valid', async () => {
     const vendor = await startOpenAiServer();
     onDispose(() => vendor.stop());
     const env = {

@@ -23,7 +23,7 @@ async function withVendor(env: Record<string, string> = {}) {
 describe('a model vendor over HTTP', () => {
   afterEach(disposeAll);
 
-  it('streams, and the next prompt holds what was said', async () => {
+  it('[MOD-1] streams, and the next prompt holds what was said', async () => {
     const { vendor, socket, sessionId } = await withVendor();
     await socket.send(sessionId, 'one');
     (await vendor.nextCall()).text('Hel').text('lo').finish();
@@ -42,7 +42,7 @@ describe('a model vendor over HTTP', () => {
     await socket.turn('completed');
   });
 
-  it('a stream that is cut keeps its text and fails as provider_error', async () => {
+  it('[MOD-4 CTX-2] a stream that is cut keeps its text and fails as provider_error', async () => {
     const { vendor, socket, sessionId } = await withVendor();
     await socket.send(sessionId, 'one');
     const call = await vendor.nextCall();
@@ -63,18 +63,21 @@ describe('a model vendor over HTTP', () => {
     [429, 'provider_rate_limited', true, 3],
     [500, 'provider_error', true, 3],
     [400, 'provider_error', false, 1],
-  ])('status %i ends in %s, after its attempts', async (status, code, retryable, attempts) => {
-    const { vendor, socket, sessionId } = await withVendor();
-    const { turnId } = await socket.send(sessionId, 'one');
-    for (let attempt = 0; attempt < attempts; attempt += 1) (await vendor.nextCall()).refuse(status);
-    const failed: TurnEvent = await socket.turn('failed', turnId);
-    expect(failed.error).toMatchObject({ code, retryable });
-    expect(JSON.stringify(failed)).not.toContain('sk-secret-key');
-    expect(failed.usage).toBeUndefined();
-    expect(vendor.calls).toHaveLength(attempts);
-  });
+  ])(
+    '[MOD-2 MOD-5 SEC-4] status %i ends in %s, after its attempts',
+    async (status, code, retryable, attempts) => {
+      const { vendor, socket, sessionId } = await withVendor();
+      const { turnId } = await socket.send(sessionId, 'one');
+      for (let attempt = 0; attempt < attempts; attempt += 1) (await vendor.nextCall()).refuse(status);
+      const failed: TurnEvent = await socket.turn('failed', turnId);
+      expect(failed.error).toMatchObject({ code, retryable });
+      expect(JSON.stringify(failed)).not.toContain('sk-secret-key');
+      expect(failed.usage).toBeUndefined();
+      expect(vendor.calls).toHaveLength(attempts);
+    },
+  );
 
-  it('a refusal that passes is not noticed by the user', async () => {
+  it('[MOD-2] a refusal that passes is not noticed by the user', async () => {
     const { vendor, socket, sessionId } = await withVendor();
     await socket.send(sessionId, 'one');
     (await vendor.nextCall()).refuse(503, { 'retry-after': '0' });
@@ -83,7 +86,7 @@ describe('a model vendor over HTTP', () => {
     expect(textOf(socket.events)).toBe('here');
   });
 
-  it('a vendor that hangs before or amid its answer ends the turn as provider_timeout, and is let go', async () => {
+  it('[MOD-3] a vendor that hangs before or amid its answer ends the turn as provider_timeout, and is let go', async () => {
     const { vendor, socket, sessionId } = await withVendor({
       MODEL_FIRST_BYTE_TIMEOUT: '60ms',
       MODEL_IDLE_TIMEOUT: '60ms',
@@ -101,7 +104,7 @@ describe('a model vendor over HTTP', () => {
     expect(vendor.calls).toHaveLength(2);
   });
 
-  it("turn:cancel closes the vendor's request", async () => {
+  it("[TURN-2] turn:cancel closes the vendor's request", async () => {
     const { vendor, socket, sessionId } = await withVendor();
     await socket.send(sessionId, 'one');
     const call = (await vendor.nextCall()).text('abc');
@@ -115,7 +118,7 @@ describe('a model vendor over HTTP', () => {
 describe('limits of a turn', () => {
   afterEach(disposeAll);
 
-  it('past its time a turn fails as turn_timeout, its text kept', async () => {
+  it('[TURN-9] past its time a turn fails as turn_timeout, its text kept', async () => {
     const { client, model } = await gateway({ TURN_TIMEOUT: '100ms' });
     const socket = await client();
     const { sessionId } = await socket.open();
@@ -127,7 +130,7 @@ describe('limits of a turn', () => {
     expect(textOf(socket.events)).toBe('begun');
   });
 
-  it('detached past the limit, a turn ends whatever the policy', async () => {
+  it('[TURN-8] detached past the limit, a turn ends whatever the policy', async () => {
     const { client, model } = await gateway({ DETACHED_TURN_LIMIT: '60ms' });
     const credentials = newCredentials();
     const socket = await client();
@@ -143,7 +146,7 @@ describe('limits of a turn', () => {
     expect(messages[1]?.metadata?.status).toBe('interrupted');
   });
 
-  it('who comes back within the grace time finds the turn running', async () => {
+  it('[TURN-7] who comes back within the grace time finds the turn running', async () => {
     const { client, model } = await gateway({ DETACH_POLICY: 'interrupt', DETACH_GRACE: '10s' });
     const credentials = newCredentials();
     const socket = await client();
@@ -157,7 +160,7 @@ describe('limits of a turn', () => {
     await back.turn('completed');
   });
 
-  it('past the turns of a node, more wait', async () => {
+  it('[TURN-10 TURN-3] past the turns of a node, more wait', async () => {
     const { client, model } = await gateway({ MAX_TURNS: '1' });
     const socket = await client();
     const [one, two] = [await socket.open(), await socket.open()];
@@ -176,7 +179,7 @@ describe('limits of a turn', () => {
     await socket.until(({ type }) => type === 'turn');
   });
 
-  it('a message that alone exceeds the budget fails as context_overflow', async () => {
+  it('[CTX-3] a message that alone exceeds the budget fails as context_overflow', async () => {
     const { client, model } = await gateway({ CONTEXT_TOKENS: '1000' });
     const socket = await client();
     const { sessionId } = await socket.open();

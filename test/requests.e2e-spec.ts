@@ -19,7 +19,7 @@ function nested(depth: number): unknown {
 describe('requests', () => {
   afterEach(disposeAll);
 
-  it('each bad payload is answered with the path and what is wrong', async () => {
+  it('[REQ-1 REQ-3] each bad payload is answered with the path and what is wrong', async () => {
     const { client } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open();
@@ -52,13 +52,13 @@ describe('requests', () => {
     ['a string', 'x'],
     ['a number', 3],
     ['a buffer', Buffer.from('x')],
-  ])('a payload that is %s is invalid_payload', async (_name, payload) => {
+  ])('[REQ-3] a payload that is %s is invalid_payload', async (_name, payload) => {
     const { client } = await gateway();
     const socket = await client();
     expect(await socket.refused('message:send', payload)).toBe('invalid_payload');
   });
 
-  it('binary, depth and forbidden keys are refused before anything else reads them', async () => {
+  it('[LIM-2] binary, depth and forbidden keys are refused before anything else reads them', async () => {
     const { client } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open();
@@ -80,7 +80,7 @@ describe('requests', () => {
     }
   });
 
-  it('a packet of thousands of nested lists is refused, and the process lives', async () => {
+  it('[LIM-2 LIM-9] a packet of thousands of nested lists is refused, and the process lives', async () => {
     const { client, url } = await gateway();
     const raw = await RawClient.connect(url);
     const deep = '['.repeat(50_000) + ']'.repeat(50_000);
@@ -101,7 +101,7 @@ describe('requests', () => {
     ['an ack of nothing', '4399[]'],
     ['another namespace', '40/admin,'],
     ['bytes', new Uint8Array([4, 5, 6])],
-  ])('%s does not disturb a neighbour', async (_name, packet) => {
+  ])('[LIM-9] %s does not disturb a neighbour', async (_name, packet) => {
     const { client, url } = await gateway();
     const neighbour = await client();
     const raw = await RawClient.connect(url);
@@ -110,7 +110,7 @@ describe('requests', () => {
     await raw.close();
   });
 
-  it('an unknown event, also one that is named like a property of the server, gets unknown_event', async () => {
+  it('[REQ-6] an unknown event, also one that is named like a property of the server, gets unknown_event', async () => {
     const { client } = await gateway();
     const socket = await client();
     for (const name of ['nope', 'toString', 'message', 'disconnecting!', '__proto__']) {
@@ -118,7 +118,7 @@ describe('requests', () => {
     }
   });
 
-  it('a failed request without an acknowledgement callback is answered by request:failed', async () => {
+  it('[REQ-2] a failed request without an acknowledgement callback is answered by request:failed', async () => {
     const { client } = await gateway();
     const socket = await client();
     (socket.socket as unknown as { emit(name: string, payload: unknown): void }).emit('message:send', {
@@ -135,7 +135,7 @@ describe('requests', () => {
     });
   });
 
-  it('the shape is checked before the session: a session that is not bound is session_not_found', async () => {
+  it('[REQ-3 REQ-4] the shape is checked before the session: a session that is not bound is session_not_found', async () => {
     const { client } = await gateway();
     const [mine, other] = [await client(), await client()];
     const { sessionId } = await mine.open();
@@ -154,7 +154,7 @@ describe('requests', () => {
     expect(await other.refused('message:send', { sessionId, messageId: 'm' })).toBe('invalid_payload');
   });
 
-  it('a wrong key, no key and an unknown id cannot be told apart', async () => {
+  it('[SES-3] a wrong key, no key and an unknown id cannot be told apart', async () => {
     const { client } = await gateway();
     const [mine, other] = [await client(), await client()];
     const credentials = newCredentials();
@@ -170,7 +170,7 @@ describe('requests', () => {
     expect(answers[0]).toMatchObject({ ok: false, error: { code: 'session_not_found', retryable: false } });
   });
 
-  it('texts past the limit are payload_too_large; NUL and lone surrogates become U+FFFD', async () => {
+  it('[MSG-6 MSG-7] texts past the limit are payload_too_large; NUL and lone surrogates become U+FFFD', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open();
@@ -188,7 +188,7 @@ describe('requests', () => {
     (await model.nextCall()).answer('ok');
   });
 
-  it('requests of one socket are answered in the order in which they were sent', async () => {
+  it('[REQ-5] requests of one socket are answered in the order in which they were sent', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     model.autoAnswer = (call) => call.answer('ok');
@@ -205,7 +205,7 @@ describe('requests', () => {
     expect(order).toEqual(['send', 'history', 'leave', 'session_not_found']);
   });
 
-  it('past its burst a socket is rate_limited, and is told how long to wait', async () => {
+  it('[LIM-4] past its burst a socket is rate_limited, and is told how long to wait', async () => {
     const { client } = await gateway();
     const [socket, neighbour] = [await client(), await client()];
     const answers = await Promise.all(Array.from({ length: 40 }, () => socket.ask('agent:list', {})));
@@ -219,7 +219,7 @@ describe('requests', () => {
     expect((await neighbour.ask('agent:list', {})).ok).toBe(true);
   });
 
-  it("a packet past 256 KiB closes its socket, and nobody else's", async () => {
+  it("[LIM-1] a packet past 256 KiB closes its socket, and nobody else's", async () => {
     const { client } = await gateway();
     const [socket, neighbour] = [await client(), await client()];
     (socket.socket as unknown as { emit(name: string, payload: unknown): void }).emit('message:send', {
@@ -229,7 +229,7 @@ describe('requests', () => {
     expect((await neighbour.ask('agent:list', {})).ok).toBe(true);
   });
 
-  it('a request without a payload counts as an empty one', async () => {
+  it('[REQ-7] a request without a payload counts as an empty one', async () => {
     const { client } = await gateway();
     const socket = await client();
     expect(await socket.askRaw('agent:list')).toMatchObject({
@@ -242,7 +242,7 @@ describe('requests', () => {
 describe('the handshake', () => {
   afterEach(disposeAll);
 
-  it('binds the sessions that it names before the first request is handled', async () => {
+  it('[CONN-1 CONN-2] binds the sessions that it names before the first request is handled', async () => {
     const { client, model } = await gateway();
     model.autoAnswer = (call) => call.answer('ok');
     const credentials = newCredentials();
@@ -252,7 +252,7 @@ describe('the handshake', () => {
     expect(await socket.opened.next()).toMatchObject({ sessionId: credentials.sessionId, created: true });
   });
 
-  it('binds up to sixteen, and answers the rest and the broken ones with session:failed', async () => {
+  it('[CONN-3 LIM-3] binds up to sixteen, and answers the rest and the broken ones with session:failed', async () => {
     const { client } = await gateway();
     const list = Array.from({ length: 17 }, () => ({ ...newCredentials(), create: true }));
     const socket = await client({ session: () => list });

@@ -7,7 +7,7 @@ import { disposeAll, gateway } from './support/gateway.js';
 describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
   afterEach(disposeAll);
 
-  it('a client that is cut again and again holds the whole answer, each event once and in order', async () => {
+  it('[RES-2 EVT-1] a client that is cut again and again holds the whole answer, each event once and in order', async () => {
     const { client, model } = await gateway({ STORE });
     const credentials = newCredentials();
     let position: Position | undefined;
@@ -50,7 +50,7 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     expect(new Set(seqs).size).toBe(seqs.length);
   });
 
-  it('a snapshot in the middle of an answer holds the messages, the waiting turns and all of the running one', async () => {
+  it('[RES-4] a snapshot in the middle of an answer holds the messages, the waiting turns and all of the running one', async () => {
     const { client, model } = await gateway({ STORE });
     const socket = await client();
     const credentials = newCredentials();
@@ -75,7 +75,7 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     expect(chunks).toEqual(['start', 'start-step', 'text-start', 'text-delta']);
   });
 
-  it('a position that cannot be honoured gets a snapshot: another epoch, or ahead of the log', async () => {
+  it('[RES-3] a position that cannot be honoured gets a snapshot: another epoch, or ahead of the log', async () => {
     const { client, model } = await gateway({ STORE });
     model.autoAnswer = (call) => call.answer('ok');
     const socket = await client();
@@ -97,7 +97,7 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     }
   });
 
-  it('past the resume window an ended turn is a snapshot', async () => {
+  it('[RES-6] past the resume window an ended turn is a snapshot', async () => {
     const { client, model } = await gateway({ STORE, RESUME_WINDOW: '20ms' });
     model.autoAnswer = (call) => call.answer('ok');
     const socket = await client();
@@ -111,7 +111,7 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     );
   });
 
-  it('two tabs see the same events; leaving one leaves the other bound', async () => {
+  it('[SES-5] two tabs see the same events; leaving one leaves the other bound', async () => {
     const { client, model } = await gateway({ STORE });
     const credentials = newCredentials();
     const { sessionId } = credentials;
@@ -130,7 +130,7 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     expect(one.packets.size).toBe(0);
   });
 
-  it('history pages backwards, and a snapshot holds the last fifty', async () => {
+  it('[SES-10 RES-4] history pages backwards, and a snapshot holds the last fifty', async () => {
     const { client, model } = await gateway({ STORE });
     model.autoAnswer = (call) => call.answer(`re: ${call.asked}`);
     const socket = await client();

@@ -43,7 +43,7 @@ describe.each(['memory', 'sqlite'])('session cleanup, %s store', (STORE) => {
     expect(call.aborted).toBe(false);
   });
 
-  it('[RES-2] the session persists after a reconnect: the same session, and exactly what was missed', async () => {
+  it('[RES-2 RES-5] the session persists after a reconnect: the same session, and exactly what was missed', async () => {
     const { client, model } = await gateway({ STORE });
     const credentials = newCredentials();
     const first = await client();
@@ -66,7 +66,7 @@ describe.each(['memory', 'sqlite'])('session cleanup, %s store', (STORE) => {
     expect(second.received[0]?.from).toBe(again.position.seq);
   });
 
-  it('[CTX-1] the context is preserved: one answer to each message, and the persona first, on every call', async () => {
+  it('[CTX-1 CTX-2] the context is preserved: one answer to each message, and the persona first, on every call', async () => {
     const { client, model } = await gateway({ STORE });
     const credentials = newCredentials();
     const first = await client();

@@ -13,7 +13,7 @@ function chunks(client: TestClient): UIMessageChunk[] {
 describe('the tool loop', () => {
   afterEach(disposeAll);
 
-  it('calls a tool, gives its result to the model, and goes on until the model is done', async () => {
+  it('[TOOL-1 TOOL-4] calls a tool, gives its result to the model, and goes on until the model is done', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ agent: 'alice' });
@@ -79,7 +79,7 @@ describe('the tool loop', () => {
     ['an input that is no JSON', 'current_time', '{"timezone":', 'tool-input-error'],
     ['an input that does not fit', 'current_time', '{"timezone":7}', 'tool-output-error'],
     ['a tool that throws', 'current_time', '{"timezone":"Nowhere/Land"}', 'tool-output-error'],
-  ])('%s: the model is told, and goes on', async (_name, toolName, input, chunk) => {
+  ])('[TOOL-2] %s: the model is told, and goes on', async (_name, toolName, input, chunk) => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ agent: 'alice' });
@@ -99,7 +99,7 @@ describe('the tool loop', () => {
     expect(chunks(socket).map(({ type }) => type)).toContain(chunk);
   });
 
-  it('a cut between the call and its result leaves the call with one result, an error', async () => {
+  it('[TOOL-3] a cut between the call and its result leaves the call with one result, an error', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ agent: 'alice' });
@@ -119,7 +119,7 @@ describe('the tool loop', () => {
     await socket.turn('completed');
   });
 
-  it('past its steps a turn fails with tool_limit, its text kept', async () => {
+  it('[TOOL-1] past its steps a turn fails with tool_limit, its text kept', async () => {
     const { client, model } = await gateway({ MAX_STEPS: '2' });
     model.autoAnswer = (call) =>
       call
@@ -145,7 +145,7 @@ describe('the tool loop', () => {
 describe('agents', () => {
   afterEach(disposeAll);
 
-  it('a session keeps the version that it was pinned to; new sessions take up the changed file', async () => {
+  it('[AGT-3] a session keeps the version that it was pinned to; new sessions take up the changed file', async () => {
     const directory = await temporaryDirectory();
     const write = (persona: string): Promise<void> =>
       writeFile(join(directory, 'bob.md'), `---\nname: Bob\ndescription: A test agent\n---\n${persona}\n`);
@@ -172,7 +172,7 @@ describe('agents', () => {
     await socket.turn('completed');
   });
 
-  it('a switched agent answers the turns that start later, waiting ones included', async () => {
+  it('[AGT-2 AGT-4] a switched agent answers the turns that start later, waiting ones included', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open();

@@ -18,7 +18,7 @@ async function history(client: TestClient, sessionId: string): Promise<UIMessage
 describe('turns', () => {
   afterEach(disposeAll);
 
-  it('a message is stored, acknowledged, run, streamed, and ends in one terminal event', async () => {
+  it('[MSG-1 EVT-2 TURN-11] a message is stored, acknowledged, run, streamed, and ends in one terminal event', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -52,7 +52,7 @@ describe('turns', () => {
     expect(stored[1]?.metadata).toMatchObject({ turnId: sent.turnId, agent: 'alice', status: 'completed' });
   });
 
-  it('waiting messages run in order, one at a time', async () => {
+  it('[MSG-3 EVT-5] waiting messages run in order, one at a time', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -79,7 +79,7 @@ describe('turns', () => {
     ]);
   });
 
-  it('interrupt ends the running turn with its text kept, and runs next, before those waiting', async () => {
+  it('[MSG-5] interrupt ends the running turn with its text kept, and runs next, before those waiting', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -107,7 +107,7 @@ describe('turns', () => {
     ]);
   });
 
-  it('reject answers session_busy, and the eleventh waiting message queue_full', async () => {
+  it('[MSG-3 MSG-4 REQ-9] reject answers session_busy, and the eleventh waiting message queue_full', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -125,7 +125,7 @@ describe('turns', () => {
     expect(await socket.refused('message:send', message('me first', 'interrupt'))).toBe('queue_full');
   });
 
-  it('the same send again is the same turn; with another text it is a conflict', async () => {
+  it('[MSG-2] the same send again is the same turn; with another text it is a conflict', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -140,7 +140,7 @@ describe('turns', () => {
     expect(model.calls).toHaveLength(1);
   });
 
-  it('cancel reaches the provider at once and keeps what was shown', async () => {
+  it('[TURN-2] cancel reaches the provider at once and keeps what was shown', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -158,7 +158,7 @@ describe('turns', () => {
     expect(stored[1]?.metadata).toMatchObject({ status: 'cancelled', usage: { estimated: true } });
   });
 
-  it('a waiting turn that is cancelled ends unrun, before those still waiting', async () => {
+  it('[TURN-4 EVT-5] a waiting turn that is cancelled ends unrun, before those still waiting', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -185,7 +185,7 @@ describe('turns', () => {
     ]);
   });
 
-  it('retry answers a message anew, withdraws what came after, and is repeatable', async () => {
+  it('[TURN-5 TURN-6 MSG-2] retry answers a message anew, withdraws what came after, and is repeatable', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -210,7 +210,7 @@ describe('turns', () => {
     });
   });
 
-  it('an empty answer is completed with the placeholder', async () => {
+  it('[EVT-4] an empty answer is completed with the placeholder', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -221,7 +221,7 @@ describe('turns', () => {
     expect(textOf(socket.events)).toBe(PLACEHOLDER_TEXT);
   });
 
-  it('with the interrupt policy, a session that nobody watches ends its turns after the grace time', async () => {
+  it('[TURN-7 TURN-4] with the interrupt policy, a session that nobody watches ends its turns after the grace time', async () => {
     const { client, model } = await gateway({ DETACH_POLICY: 'interrupt', DETACH_GRACE: '50ms' });
     const credentials = newCredentials();
     const { sessionId } = credentials;
@@ -251,7 +251,7 @@ describe('turns', () => {
     expect(model.calls).toHaveLength(1);
   });
 
-  it('closing a session ends its turns, tells everyone, and refuses its id from then on', async () => {
+  it('[SES-6 SES-7] closing a session ends its turns, tells everyone, and refuses its id from then on', async () => {
     const { client, model } = await gateway();
     const credentials = newCredentials();
     const { sessionId } = credentials;
