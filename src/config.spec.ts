@@ -26,7 +26,7 @@ function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
 }
 
 describe('loadConfig', () => {
-  it("has the contract's defaults", () => {
+  it("[OPS-1] has the contract's defaults", () => {
     expect({ ...loadConfig({}) }).toEqual({
       port: 3000,
       host: '127.0.0.1',
@@ -73,7 +73,7 @@ describe('loadConfig', () => {
     expect(loadConfig({ PORT: '  ' }).port).toBe(3000);
   });
 
-  it('names every bad variable at once, one a line', () => {
+  it('[OPS-1] names every bad variable at once, one a line', () => {
     const bad = {
       PORT: '65536',
       HOST: 'two words',
@@ -217,7 +217,7 @@ describe('secrets from files', () => {
   });
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  it('trims one final newline and nothing else', () => {
+  it('[OPS-1] trims one final newline and nothing else', () => {
     const env = {
       AUTH: 'jwt',
       JWT_SECRET_FILE: write('jwt', ` ${SECRET} \r\n`),
@@ -309,7 +309,7 @@ describe('the documentation', () => {
     expect(rows).toContainEqual(expect.stringContaining('`ADMIN_TOKEN`, `ADMIN_TOKEN_FILE`'));
   });
 
-  it('helps with every variable, its default and its file', () => {
+  it('[OPS-1] helps with every variable, its default and its file', () => {
     const help = configHelp();
     for (const name of variableNames()) expect(help).toContain(`  ${name}`);
     expect(help).toContain('Usage: npm start');

@@ -61,7 +61,7 @@ afterEach(() => {
 });
 
 describe('AgentCatalog at the start', () => {
-  it('lists the default first, then by id, and finds by id in any case', () => {
+  it('[AGT-2] lists the default first, then by id, and finds by id in any case', () => {
     for (const name of ['Zoe', 'Bob', 'Alice']) write(name.toLowerCase(), agent(name));
     writeFileSync(join(dir, '.#alice.md'), 'an editor');
     writeFileSync(join(dir, 'alice.md~'), 'an editor');
@@ -77,7 +77,7 @@ describe('AgentCatalog at the start', () => {
     expect(loaded.get('nobody')).toBeUndefined();
   });
 
-  it('names every problem of every file at once', () => {
+  it('[AGT-1] names every problem of every file at once', () => {
     write('alice', '---\nname: Alice\n---\nYou are Alice.');
     write('bob', '---\nname: Bob\ndescription: B\ntools: [seek]\n---\n');
     mkdirSync(join(dir, 'folder.md'));
@@ -89,7 +89,7 @@ describe('AgentCatalog at the start', () => {
     ]);
   });
 
-  it('helps where there is no folder, no agent or no default', () => {
+  it('[AGT-1] helps where there is no folder, no agent or no default', () => {
     expect(problemsOf({ agentsDir: join(dir, 'absent') })[0]).toMatch(
       /absent: does not exist: AGENTS_DIR must be/,
     );
@@ -108,7 +108,7 @@ describe('AgentCatalog at the start', () => {
 });
 
 describe('AgentCatalog while it runs', () => {
-  it('takes up changed, replaced, new and removed files', async () => {
+  it('[AGT-3] takes up changed, replaced, new and removed files', async () => {
     write('alice', agent('Alice'));
     const running = catalogOf();
     running.onModuleInit();

@@ -57,7 +57,7 @@ describe('callModel', () => {
     expect(provider.returned).toBe(1);
   });
 
-  it('says that an answer ended before its finish', async () => {
+  it('[MOD-4] says that an answer ended before its finish', async () => {
     const { parts, done } = call([parted(BEGIN, TEXT)]);
     await expect(done).resolves.toMatchObject({ code: 'provider_error', options: { retryable: true } });
     expect(parts).toEqual([BEGIN, TEXT]);
@@ -71,7 +71,7 @@ describe('callModel', () => {
   });
 });
 
-describe('timeouts of callModel', () => {
+describe('[MOD-3] timeouts of callModel', () => {
   it('count the first byte from the start of the attempt, past begin', async () => {
     const { provider, done, settled } = call([timed([600, BEGIN], [600, TEXT])]);
     await jest.advanceTimersByTimeAsync(999);
@@ -112,7 +112,7 @@ describe('timeouts of callModel', () => {
   });
 });
 
-describe('repeats of callModel', () => {
+describe('[MOD-2] repeats of callModel', () => {
   const broken = (retryAfterMs?: number) =>
     failing(new ModelError('provider_error', '503', { repeatable: true, retryAfterMs }));
 

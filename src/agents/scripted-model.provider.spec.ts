@@ -11,7 +11,7 @@ afterEach(() => {
 });
 
 describe('a usual answer of the scripted model', () => {
-  it('says what it is, whom it stands for, what was asked and how much it sees', async () => {
+  it('[MOD-1] says what it is, whom it stands for, what was asked and how much it sees', async () => {
     const { text } = await ask('What is the\n time?', [user('one'), answered('yes')]);
     expect(text).toContain("Mooring's built-in scripted model, not an AI");
     expect(text).toContain('Zoë');

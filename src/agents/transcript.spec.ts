@@ -69,7 +69,7 @@ const validTranscript: fc.Arbitrary<UIMessage[]> = fc
   });
 
 describe('repair', () => {
-  it('gives a conversation that alternates, whatever it is given', () => {
+  it('[CTX-4] gives a conversation that alternates, whatever it is given', () => {
     fc.assert(
       fc.property(transcript, (messages) => {
         const repaired = repair(messages);
@@ -82,7 +82,7 @@ describe('repair', () => {
     );
   });
 
-  it('is idempotent, keeps user messages, and leaves its input as it is', () => {
+  it('[CTX-4] is idempotent, keeps user messages, and leaves its input as it is', () => {
     fc.assert(
       fc.property(transcript, (messages) => {
         const before = structuredClone(messages);
@@ -95,7 +95,7 @@ describe('repair', () => {
     );
   });
 
-  it('leaves a valid transcript unchanged', () => {
+  it('[CTX-4] leaves a valid transcript unchanged', () => {
     fc.assert(
       fc.property(validTranscript, (messages) => {
         expect(repair(messages)).toEqual(messages);
@@ -141,7 +141,7 @@ describe('repair', () => {
 });
 
 describe('buildPrompt', () => {
-  it('is valid, whatever the transcript', () => {
+  it('[CTX-1 CTX-4] is valid, whatever the transcript', () => {
     fc.assert(
       fc.property(transcript, (messages) => {
         const { prompt, estimatedTokens } = buildPrompt({
@@ -156,7 +156,7 @@ describe('buildPrompt', () => {
     );
   });
 
-  it('respects the budget, never without the persona and the last turn, and leaves out no turn that fits', () => {
+  it('[CTX-3] respects the budget, never without the persona and the last turn, and leaves out no turn that fits', () => {
     const budgets = fc.integer({ min: 0, max: 200 });
     fc.assert(
       fc.property(transcript, budgets, fc.nat(10), (messages, budgetTokens, toolsTokens) => {

@@ -92,7 +92,7 @@ describe('AUTH=jwt with a secret', () => {
       expect(await reasonOf(strict.authenticate(await sign({ ...claims, ...change })))).toContain('"aud"');
   });
 
-  it('refuses another signature, another algorithm and none, and never says the token', async () => {
+  it('[SEC-1] refuses another signature, another algorithm and none, and never says the token', async () => {
     const encode = (value: unknown): string => base64url.encode(JSON.stringify(value));
     const tokens = [
       await sign({ sub: 'ann' }, 'HS256', new TextEncoder().encode('another secret of 32 bytes or more')),
@@ -174,7 +174,7 @@ describe('AUTH=jwt with a key set', () => {
     expect(await reasonOf(remote.authenticate(await by(two, { exp: now - 1 })))).toMatch(/"exp"/);
   });
 
-  it('never takes a public key for a secret', async () => {
+  it('[SEC-1] never takes a public key for a secret', async () => {
     const { publicKey } = await pair('RS256');
     keys = [await publish(publicKey, 'one'), { kty: 'oct', k: base64url.encode(SECRET), kid: 'two' }];
     const remote = authenticator({ JWKS_URL: url });

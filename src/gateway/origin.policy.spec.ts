@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { IncomingMessage } from 'node:http';
 import { clientAddress, isOriginAllowed } from './origin.policy.js';
 
-describe('isOriginAllowed', () => {
+describe('[SEC-2] isOriginAllowed', () => {
   it('accepts a request without Origin', () => {
     expect(isOriginAllowed({ host: 'a.example' })).toBe(true);
     expect(isOriginAllowed({ allowlist: [] })).toBe(true);
@@ -51,7 +51,7 @@ describe('isOriginAllowed', () => {
   });
 });
 
-describe('clientAddress', () => {
+describe('[SEC-3] clientAddress', () => {
   const request = (remoteAddress: string | undefined, forwarded?: string): IncomingMessage =>
     ({ socket: { remoteAddress }, headers: { 'x-forwarded-for': forwarded } }) as unknown as IncomingMessage;
 

@@ -106,7 +106,7 @@ describe('mergeChunks', () => {
     ]);
   });
 
-  it('folds to the same message', () => {
+  it('[RES-7] folds to the same message', () => {
     fc.assert(fc.property(chunks, (list) => expect(fold(mergeChunks(list))).toEqual(fold(list))));
   });
 
@@ -117,7 +117,7 @@ describe('mergeChunks', () => {
 });
 
 describe('mergeEvents', () => {
-  it("carries the last one's seq, and never joins two turns", () => {
+  it("[RES-7] carries the last one's seq, and never joins two turns", () => {
     const event = (seq: number, turnId: string, delta: string): SessionEvent => ({
       seq,
       type: 'chunk',
@@ -130,7 +130,7 @@ describe('mergeEvents', () => {
     ]);
   });
 
-  it('folds each turn to the same message', () => {
+  it('[RES-7] folds each turn to the same message', () => {
     fc.assert(
       fc.property(events, (list) => {
         const merged = mergeEvents(list);

@@ -94,7 +94,7 @@ function stepChunks({ parts, calls }: Step, stepIndex: number, grain: number): U
 }
 
 describe('AnswerFold', () => {
-  it('yields what the AI SDK yields, of whole answers and of answers cut anywhere', async () => {
+  it('[EVT-3] yields what the AI SDK yields, of whole answers and of answers cut anywhere', async () => {
     await fc.assert(
       fc.asyncProperty(cutAnswer, async (chunks) => {
         const all = [...chunks, END];
@@ -201,7 +201,7 @@ describe('AnswerFold', () => {
     expect(fold.stepOpen).toBe(true);
   });
 
-  it('is empty without text and without a call; reasoning counts for neither', () => {
+  it('[EVT-4] is empty without text and without a call; reasoning counts for neither', () => {
     const thought: UIMessageChunk[] = [
       START,
       { type: 'reasoning-start', id: 'r' },
@@ -236,7 +236,7 @@ describe('closingChunks', () => {
   const close = (chunks: readonly UIMessageChunk[]): UIMessageChunk[] =>
     closingChunks(foldOf(chunks), { reason: 'cancelled' });
 
-  it('leaves nothing open and nothing empty, wherever the answer was cut, and the AI SDK agrees', async () => {
+  it('[EVT-3] leaves nothing open and nothing empty, wherever the answer was cut, and the AI SDK agrees', async () => {
     await fc.assert(
       fc.asyncProperty(cutAnswer, async (chunks) => {
         const all = [...chunks, ...close(chunks)];

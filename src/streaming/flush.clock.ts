@@ -17,7 +17,8 @@ export class FlushClock {
     this.#due.add(flush);
     if (this.#ticking) return;
     this.#ticking = true;
-    setTimeout(() => this.#tick(), this.config.flushIntervalMs);
+    // A stop does not wait for it: the end of a turn flushes by itself.
+    setTimeout(() => this.#tick(), this.config.flushIntervalMs).unref();
   }
 
   forget(flush: () => void): void {

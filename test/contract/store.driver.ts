@@ -70,6 +70,11 @@ export class SessionDriver {
     return driver;
   }
 
+  /** A session that is there already. */
+  static of(under: StoreUnderTest, sessionId: string): SessionDriver {
+    return new SessionDriver(under, sessionId);
+  }
+
   /** Subscribes and keeps what is delivered. An engine has one listener: the last session's. */
   async attach(): Promise<this> {
     this.under.feed.onEvents((packet) => {

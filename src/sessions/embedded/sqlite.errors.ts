@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { StoreUnavailable } from '../session.store.js';
 
 /** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
@@ -23,15 +24,16 @@ const OF_THE_CALL: ReadonlySet<number> = new Set([
 
 /** The primary result code; undefined for what is no error of SQLite. */
 export function errorCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
-    return undefined;
+  // Not `instanceof Error`: what native code throws need not come from this realm.
+  if (!isNativeError(error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
   return error.errcode & 0xff;
 }
 
 /** The engine is out of reach, full or broken, so that the whole store is concerned and not one call. */
 export function isEngineFault(error: unknown): boolean {
   if (error instanceof StoreUnavailable) return true;
-  if (error instanceof Error && 'code' in error && error.code === 'ERR_INVALID_STATE') return true;
+  // The file is closed: the process is about to end.
+  if (isNativeError(error) && 'code' in error && error.code === 'ERR_INVALID_STATE') return true;
   const code = errorCode(error);
   return code !== undefined && !OF_THE_CALL.has(code);
 }
@@ -40,5 +42,5 @@ export function isEngineFault(error: unknown): boolean {
 export function toStoreError(error: unknown): Error {
   if (error instanceof StoreUnavailable) return error;
   if (isEngineFault(error)) return new StoreUnavailable(error);
-  return error instanceof Error ? error : new Error(String(error));
+  return isNativeError(error) ? error : new Error(String(error));
 }

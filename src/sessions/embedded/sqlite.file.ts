@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { isNativeError } from 'node:util/types';
 import { errorCode, SQLITE } from './sqlite.errors.js';
 import { createSchema, hasSchema } from './sqlite.schema.js';
 
@@ -89,7 +90,7 @@ function openDatabase(path: string): DatabaseSync {
 
 /** What stops the start, in the words of whoever has to mend it. */
 export function unusable(path: string, error: unknown): Error {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = isNativeError(error) ? error.message : String(error);
   const code = errorCode(error);
   if (code === SQLITE.corrupt || code === SQLITE.notADatabase) {
     return new Error(
