@@ -7,7 +7,8 @@ import type {
   SessionPresence,
   UIMessage,
 } from '../protocol.js';
-import type { Command, Outcome, Owner, Session, TurnEnd } from './session.js';
+import type { Command, Outcome } from './session.command.js';
+import type { Owner, Session, TurnEnd } from './session.js';
 import type { PinnedAgent } from './pinned-agent.js';
 
 /** What a session is made with. */

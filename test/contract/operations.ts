@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import type { ChunkEvent, Position, UIMessage, UIMessageChunk, WhenBusy } from '../../src/protocol.js';
 import { AnswerFold } from '../../src/sessions/message.fold.js';
-import type { Command, Ending, RunningTurn } from '../../src/sessions/session.js';
+import type { Command } from '../../src/sessions/session.command.js';
+import type { Ending, RunningTurn } from '../../src/sessions/session.js';
 import type { Reading } from '../../src/sessions/session.store.js';
 import { ALICE, BOB, newSession, type StoreUnderTest } from './store.driver.js';
 

@@ -2,14 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { ChunkEvent, EventPacket, Position, UIMessage, UIMessageChunk } from '../../src/protocol.js';
 import { AnswerFold } from '../../src/sessions/message.fold.js';
 import type { PinnedAgent } from '../../src/sessions/pinned-agent.js';
-import type {
-  Command,
-  Ending,
-  Outcome,
-  Owner,
-  RunningTurn,
-  SendCommand,
-} from '../../src/sessions/session.js';
+import type { Command, Outcome, SendCommand } from '../../src/sessions/session.command.js';
+import type { Ending, Owner, RunningTurn } from '../../src/sessions/session.js';
 import type { SessionFeed } from '../../src/sessions/session.feed.js';
 import type {
   Appended,

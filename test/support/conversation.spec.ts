@@ -10,18 +10,16 @@ import type {
 } from '../../src/protocol.js';
 import { mergeEvents } from '../../src/sessions/coalescer.js';
 import { AnswerFold, closingChunks } from '../../src/sessions/message.fold.js';
+import type { Command } from '../../src/sessions/session.command.js';
 import {
-  appendToTurn,
-  beginTurn,
-  decide,
   isBusy,
   openTurns,
   type Change,
-  type Command,
   type Ending,
   type RequestRecord,
   type Session,
 } from '../../src/sessions/session.js';
+import { appendToTurn, beginTurn, decide } from '../../src/sessions/session.rules.js';
 import { applyEvents, applyOpened, EMPTY_CONVERSATION, type ConversationView } from './conversation.js';
 
 // ---- A server that follows the session's rules, and keeps the transcript apart from the log ---------------

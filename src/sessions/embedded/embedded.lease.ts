@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { beginTurn, type Ending } from '../session.js';
+import type { Ending } from '../session.js';
+import { beginTurn } from '../session.rules.js';
 import { TurnLease, type NextTurn, type StopHandler } from '../turn.lease.js';
 import { ActiveSessions, type ActiveSession } from './active.sessions.js';
 

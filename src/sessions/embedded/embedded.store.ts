@@ -3,17 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { Config } from '../../config.js';
 import { LIMITS, type LogEntry, type Position, type SessionEvent, type UIMessage } from '../../protocol.js';
 import { mergeEvents } from '../coalescer.js';
-import {
-  appendToTurn,
-  decide,
-  isBusy,
-  openTurns,
-  type Command,
-  type Lookup,
-  type Outcome,
-  type Session,
-  type TurnEnd,
-} from '../session.js';
+import type { Command, Outcome } from '../session.command.js';
+import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
+import { appendToTurn, decide, type Lookup } from '../session.rules.js';
 import {
   SessionStore,
   type Appended,
