@@ -39,6 +39,7 @@ interface Figures {
   commitMax: number;
   delayP50: number;
   delayP99: number;
+  delayP999: number;
   delayMax: number;
   /** From the tick to the last of its appends. */
   tickP50: number;
@@ -124,6 +125,7 @@ async function measure(contender: Contender, options: Options, dataDir: string):
     // The monitor's own timer fires each millisecond; what is above that is delay.
     delayP50: Math.max(0, delay.percentile(50) / 1e6 - 1),
     delayP99: Math.max(0, delay.percentile(99) / 1e6 - 1),
+    delayP999: Math.max(0, delay.percentile(99.9) / 1e6 - 1),
     delayMax: Math.max(0, delay.max / 1e6 - 1),
     tickP50: quantile(ticks, 0.5),
     tickP99: quantile(ticks, 0.99),

@@ -72,7 +72,9 @@ export class AdminController {
     if (!Number.isInteger(count) || count < 1 || count > LIMITS.historyPage) {
       throw new BadRequestException(`limit must be an integer from 1 to ${LIMITS.historyPage}`);
     }
-    const page = await this.store.list({ state: wanted, limit: count, cursor });
+    const page = await this.store.list({ state: wanted, limit: count, cursor }).catch((error: unknown) => {
+      throw error instanceof RequestError ? new BadRequestException(error.message) : error;
+    });
     return { ...page, sessions: page.sessions.map((listed) => this.#describe(listed)) };
   }
 

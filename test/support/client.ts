@@ -17,7 +17,8 @@ import type {
 import { Channel } from './channel.js';
 
 export interface ClientOptions {
-  token?: string;
+  /** Asked for at every connect where it is a function. */
+  token?: string | (() => string | undefined);
   /** Asked for at every connect. */
   session?: () => OpenRequest | OpenRequest[] | undefined;
   transports?: ('websocket' | 'polling')[];
@@ -51,7 +52,7 @@ export class TestClient {
       reconnectionDelay: 10,
       forceNew: true,
       ...(origin ? { extraHeaders: { origin } } : {}),
-      auth: (give) => give({ token, session: session?.() }),
+      auth: (give) => give({ token: typeof token === 'function' ? token() : token, session: session?.() }),
     });
     this.socket.on('session:events', (packet) => {
       this.received.push(packet);

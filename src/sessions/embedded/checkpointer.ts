@@ -2,26 +2,48 @@ import { Worker } from 'node:worker_threads';
 
 /** As often as a power loss may cost: until a checkpoint, what was committed is with the kernel only. */
 const CHECKPOINT_MS = 1_000;
-/** A log file larger than this is given back to the disk; below it is written over, which is cheaper. */
+/**
+ * A log longer than this is moved to its end, pass by pass, so that the next commit writes over it. That
+ * commit syncs the log's new head, a few milliseconds on the serving thread: not each second.
+ */
+const RESTART_BYTES = 16 * 1024 * 1024;
+const RESTART_PASSES = 10;
+/** A file that a burst made larger than this is given back to the disk: cutting it holds up commits. */
 const TRUNCATE_BYTES = 64 * 1024 * 1024;
-/** The thread runs ten lines. */
+/** The thread runs twenty lines. */
 const THREAD_HEAP_MB = 16;
 
 /**
- * Source text, so that it is found however this module was compiled or bundled. A checkpoint that fails (a
- * full disk) is tried again a second later; commits tell of the trouble. TRUNCATE holds the write lock, so
- * it comes right after PASSIVE has left it next to nothing to do, and gives up where a writer is at work.
+ * Source text, so that it is found however this module was compiled or bundled. PASSIVE locks nobody out;
+ * TRUNCATE holds the write lock, and gives up where a writer is at work. A checkpoint that fails (a full
+ * disk) is tried again a second later; commits tell of the trouble.
  */
 const SOURCE = `
 const { statSync } = require('node:fs');
 const { DatabaseSync } = require('node:sqlite');
-const { parentPort, workerData: { file, everyMs, truncateBytes } } = require('node:worker_threads');
-let db;
+const { parentPort, workerData } = require('node:worker_threads');
+const { file, everyMs, restartBytes, restartPasses, truncateBytes } = workerData;
+let db, pageBytes;
+
+function pass() {
+  return db.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
+}
+
+function checkpoint() {
+  if (!db) {
+    db = new DatabaseSync(file, { timeout: 0 });
+    pageBytes = db.prepare('PRAGMA page_size').get().page_size;
+  }
+  let { log, checkpointed } = pass();
+  if (log * pageBytes > restartBytes) {
+    for (let left = restartPasses; left > 0 && checkpointed < log; left -= 1) ({ log, checkpointed } = pass());
+  }
+  if (statSync(file + '-wal').size > truncateBytes) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+}
+
 const timer = setInterval(() => {
   try {
-    db ??= new DatabaseSync(file, { timeout: 0 });
-    db.exec('PRAGMA wal_checkpoint(PASSIVE)');
-    if (statSync(file + '-wal').size > truncateBytes) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    checkpoint();
   } catch {}
 }, everyMs);
 parentPort.once('message', () => {
@@ -55,8 +77,14 @@ export class Checkpointer {
     this.#thread = new Worker(SOURCE, {
       eval: true,
       name: 'checkpointer',
-      workerData: { file: this.file, everyMs: CHECKPOINT_MS, truncateBytes: TRUNCATE_BYTES },
-      // None of what this process was started with (loaders, hooks) concerns ten lines of plain JavaScript.
+      workerData: {
+        file: this.file,
+        everyMs: CHECKPOINT_MS,
+        restartBytes: RESTART_BYTES,
+        restartPasses: RESTART_PASSES,
+        truncateBytes: TRUNCATE_BYTES,
+      },
+      // None of what this process was started with (loaders, hooks) concerns a few lines of plain JavaScript.
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MB },
     });

@@ -1,0 +1,172 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { until } from './support/channel.js';
+import { newCredentials, TestClient } from './support/client.js';
+import { disposeAll, gateway, onDispose } from './support/gateway.js';
+
+async function metric(url: string, line: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const found = text.split('\n').find((row) => row.startsWith(`${line} `));
+  return Number(found?.split(' ').at(-1) ?? 0);
+}
+
+async function connects(url: string, origin: string): Promise<boolean> {
+  const client = new TestClient(url, { origin });
+  onDispose(() => client.close());
+  return client.connected().then(
+    () => true,
+    () => false,
+  );
+}
+
+describe('health', () => {
+  afterEach(disposeAll);
+
+  it('[OPS-3] is live and ready', async () => {
+    const { url } = await gateway();
+    for (const path of ['live', 'ready']) {
+      const response = await fetch(`${url}/health/${path}`);
+      expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
+    }
+  });
+
+  it('[OPS-3] is not ready without its store', async () => {
+    const { url, get } = await gateway();
+    const { SessionStore } = await import('../src/sessions/session.store.js');
+    Object.assign(get(SessionStore), { census: () => new Promise(() => undefined) });
+    expect((await fetch(`${url}/health/ready`)).status).toBe(503);
+    expect((await fetch(`${url}/health/live`)).status).toBe(200);
+  });
+});
+
+describe('metrics', () => {
+  afterEach(disposeAll);
+
+  it('[OPS-4] [RES-1] count what happens', async () => {
+    const { url, client, model } = await gateway();
+    const credentials = newCredentials();
+    const socket = await client();
+    const { position } = await socket.open({ ...credentials, create: true });
+    await socket.send(credentials.sessionId, 'one');
+    (await model.nextCall()).answer('1');
+    await socket.turn('completed');
+    await socket.open({ ...credentials, position });
+    await socket.open(credentials);
+    await socket.send(credentials.sessionId, 'two');
+    const call = await model.nextCall();
+    expect(await metric(url, 'mooring_sessions{state="attached"}')).toBe(1);
+    expect(await metric(url, 'mooring_turns_running')).toBe(1);
+    socket.vanish();
+    await until(async () => (await metric(url, 'mooring_sessions{state="orphaned"}')) === 1, 'an orphan');
+    call.answer('2');
+    await until(async () => (await metric(url, 'mooring_dropped_sends_total')) > 0, 'dropped sends');
+    await until(
+      async () => (await metric(url, 'mooring_turns_total{state="completed",cause="completed"}')) === 2,
+    );
+    expect(await metric(url, 'mooring_sessions{state="detached"}')).toBe(1);
+    for (const kind of ['created', 'replayed', 'snapshot']) {
+      expect(await metric(url, `mooring_opens_total{kind="${kind}"}`)).toBe(1);
+    }
+    expect(await metric(url, 'mooring_tokens_total{direction="input",estimated="false"}')).toBe(20);
+    expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(2);
+    expect(await metric(url, 'mooring_turn_seconds_count')).toBe(2);
+  });
+});
+
+describe('the admin API', () => {
+  afterEach(disposeAll);
+
+  it('[OPS-6] is not there without its token', async () => {
+    const open = await gateway();
+    const closed = await gateway({ ADMIN_TOKEN: 'a-token' });
+    const asked: [string, string, string | undefined][] = [
+      [open.url, '/admin/sessions', 'Bearer a-token'],
+      [open.url, '/admin/sessions', 'Bearer '],
+      [closed.url, '/admin/sessions', undefined],
+      [closed.url, '/admin/sessions', 'Bearer another'],
+      [closed.url, '/admin/sessions/x?content=true', undefined],
+      [closed.url, '/admin', 'Bearer a-token'],
+      [closed.url, '/admin/else', undefined],
+    ];
+    for (const [url, path, authorization] of asked) {
+      const response = await fetch(url + path, { headers: authorization ? { authorization } : {} });
+      expect({ path, status: response.status }).toEqual({ path, status: 404 });
+    }
+  });
+
+  it('[OPS-6] lists, shows and closes sessions', async () => {
+    const { url, client, model } = await gateway({ ADMIN_TOKEN: 'a-token' });
+    const headers = { authorization: 'Bearer a-token' };
+    const get = async (path: string): Promise<unknown> => (await fetch(url + path, { headers })).json();
+    const socket = await client();
+    const one = await socket.open();
+    const two = await socket.open();
+    await socket.send(one.sessionId, 'a secret');
+    (await model.nextCall()).answer('kept');
+    await socket.turn('completed');
+    await socket.do('session:leave', { sessionId: two.sessionId });
+
+    const { sessions } = (await get('/admin/sessions')) as { sessions: { sessionId: string }[] };
+    expect(sessions).toHaveLength(2);
+    expect(sessions.find(({ sessionId }) => sessionId === one.sessionId)).toEqual({
+      sessionId: one.sessionId,
+      agent: 'alice',
+      state: 'attached',
+      sockets: 1,
+      turn: null,
+      lastActiveAt: expect.any(String),
+    });
+    expect(await get('/admin/sessions?state=detached')).toMatchObject({
+      sessions: [{ sessionId: two.sessionId }],
+    });
+    const page = (await get('/admin/sessions?limit=1')) as { nextCursor: string };
+    expect(await get(`/admin/sessions?limit=1&cursor=${page.nextCursor}`)).toMatchObject({ sessions: [{}] });
+    for (const query of ['state=odd', 'limit=0', 'limit=x', 'cursor=odd']) {
+      expect((await fetch(`${url}/admin/sessions?${query}`, { headers })).status).toBe(400);
+    }
+    expect(JSON.stringify(await get(`/admin/sessions/${one.sessionId}`))).not.toContain('secret');
+    expect(JSON.stringify(await get(`/admin/sessions/${one.sessionId}?content=true`))).toContain('a secret');
+    const close = (id: string) => fetch(`${url}/admin/sessions/${id}`, { method: 'DELETE', headers });
+    expect((await close(one.sessionId)).status).toBe(204);
+    const last = await socket.until(({ type }) => type === 'session');
+    expect(last.at(-1)).toMatchObject({ type: 'session', state: 'closed' });
+    expect((await close(one.sessionId)).status).toBe(404);
+    expect((await fetch(`${url}/admin/sessions/none`, { headers })).status).toBe(404);
+  });
+});
+
+describe('the web server', () => {
+  afterEach(disposeAll);
+
+  it('[OPS-5] serves the page and its client, with a strict policy', async () => {
+    const { url } = await gateway();
+    const page = await fetch(url);
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-type')).toContain('text/html');
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'self'");
+    expect(page.headers.get('content-security-policy')).not.toContain('unsafe');
+    expect(page.headers.get('x-powered-by')).toBeNull();
+    expect(await page.text()).toContain('Mooring');
+    expect((await fetch(`${url}/socket.io/socket.io.esm.min.js`)).status).toBe(200);
+    expect((await fetch(`${url}/nothing`)).status).toBe(404);
+    expect((await fetch(`${url}/../package.json`)).status).toBe(404);
+  });
+
+  it('[SEC-2] without an allowlist only the same origin connects', async () => {
+    const { url } = await gateway();
+    expect(await connects(url, url)).toBe(true);
+    expect(await connects(url, 'https://evil.example')).toBe(false);
+    expect(await connects(url, 'null')).toBe(false);
+    const answer = await fetch(`${url}/health/live`, { headers: { origin: 'https://evil.example' } });
+    expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  it('[SEC-2] with an allowlist its members connect, for HTTP and the upgrade alike', async () => {
+    const { url } = await gateway({ CORS_ORIGINS: 'https://a.example,https://b.example' });
+    expect(await connects(url, 'https://b.example')).toBe(true);
+    expect(await connects(url, 'https://c.example')).toBe(false);
+    const allowed = async (origin: string) =>
+      (await fetch(`${url}/health/live`, { headers: { origin } })).headers.get('access-control-allow-origin');
+    expect(await allowed('https://a.example')).toBe('https://a.example');
+    expect(await allowed('https://c.example')).toBeNull();
+  });
+});

@@ -1,0 +1,135 @@
+import { createServer } from 'node:net';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { failingStart, gatewayProcess } from './support/gateway.process.js';
+import { TestClient } from './support/client.js';
+import { disposeAll, onDispose, temporaryDirectory } from './support/gateway.js';
+import { startOpenAiServer } from './support/openai.server.js';
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+async function connect(url: string): Promise<TestClient> {
+  const client = new TestClient(url);
+  onDispose(() => client.close());
+  await client.connected();
+  return client;
+}
+
+describe('a start', () => {
+  afterEach(disposeAll);
+
+  it('[OPS-1] that cannot be done names every bad variable, on stderr, with exit code 1', async () => {
+    const { code, stderr } = await failingStart({
+      PORT: 'x',
+      STORE: 'redis',
+      SESSION_TTL: '5 minutes',
+      MAX_TURNS: '0',
+    });
+    expect(code).toBe(1);
+    for (const name of ['PORT', 'STORE', 'SESSION_TTL', 'MAX_TURNS']) expect(stderr).toContain(name);
+    expect(stderr).not.toContain('    at ');
+  });
+
+  it('[OPS-1] --help prints the table', () => {
+    const { stdout, status } = spawnSync(process.execPath, [MAIN, '--help'], { encoding: 'utf8' });
+    expect(status).toBe(0);
+    for (const name of ['PORT', 'OPENAI_BASE_URL', 'DETACHED_TURN_LIMIT', 'NAME_FILE'])
+      expect(stdout).toContain(name);
+  });
+
+  it('[OPS-2] on a port that is in use names it', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    onDispose(() => new Promise((resolve) => server.close(resolve)));
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const { code, stderr } = await failingStart({ PORT: `${port}`, STORE: 'memory' });
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${port} is in use`);
+    expect(stderr).not.toContain('    at ');
+  });
+
+  it('[AGT-1] with a broken agent names the file and the line', async () => {
+    const AGENTS_DIR = await temporaryDirectory();
+    await writeFile(
+      join(AGENTS_DIR, 'alice.md'),
+      '---\nname: Alice\ndescription: x\ntools: [nothing]\n---\nYou are Alice.\n',
+    );
+    const { code, stderr } = await failingStart({ AGENTS_DIR, STORE: 'memory' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/alice\.md:4: .*nothing/);
+  });
+
+  it('[STO-5] on a data folder that another process owns is refused', async () => {
+    const DATA_DIR = await temporaryDirectory();
+    const first = await gatewayProcess({ DATA_DIR });
+    onDispose(() => first.kill('SIGKILL'));
+    const { code, stderr } = await failingStart({ DATA_DIR });
+    expect(code).toBe(1);
+    expect(stderr).toContain(DATA_DIR);
+    expect(stderr).not.toContain('    at ');
+  });
+
+  it('[OPS-2] [OPS-8] says its URL at any log level, and warns of an open key', async () => {
+    const quiet = await gatewayProcess({ STORE: 'memory', LOG_LEVEL: 'error' });
+    onDispose(() => quiet.kill('SIGKILL'));
+    expect(quiet.output().trim().split('\n')).toHaveLength(1);
+    const vendor = { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1', OPENAI_API_KEY: 'sk-open-to-all', MODEL: 'm' };
+    const open = await gatewayProcess({ STORE: 'memory', HOST: '0.0.0.0', ...vendor });
+    onDispose(() => open.kill('SIGKILL'));
+    expect(open.output()).toContain('ANYONE WHO REACHES');
+    expect(open.output()).not.toContain('sk-open-to-all');
+    const local = await gatewayProcess({ STORE: 'memory', ...vendor });
+    onDispose(() => local.kill('SIGKILL'));
+    expect(local.output()).not.toContain('ANYONE WHO REACHES');
+  });
+});
+
+describe('a stop', () => {
+  afterEach(disposeAll);
+
+  it('[OPS-7] [SEC-4] on SIGTERM drains and exits with 0; the log is JSON without content', async () => {
+    const vendor = await startOpenAiServer();
+    onDispose(() => vendor.stop());
+    const running = await gatewayProcess({
+      DATA_DIR: await temporaryDirectory(),
+      OPENAI_BASE_URL: vendor.url,
+      OPENAI_API_KEY: 'sk-never-logged',
+      MODEL: 'm',
+      LOG_LEVEL: 'trace',
+    });
+    onDispose(() => running.kill('SIGKILL'));
+    const socket = await connect(running.url);
+    const { sessionId, key = '' } = await socket.open();
+    await socket.send(sessionId, "a question that is nobody else's business");
+    const call = (await vendor.nextCall()).text('an answer likewise');
+    const exited = running.kill('SIGTERM');
+    await socket.draining.next();
+    call.finish();
+    await socket.turn('completed');
+    expect(await exited).toBe(0);
+    for (const line of running.output().trim().split('\n'))
+      expect(() => JSON.parse(line) as unknown).not.toThrow();
+    for (const secret of ['sk-never-logged', key, 'nobody else', 'an answer likewise']) {
+      expect(running.output()).not.toContain(secret);
+    }
+  });
+
+  it('[OPS-7] a second signal ends it at once', async () => {
+    const vendor = await startOpenAiServer();
+    onDispose(() => vendor.stop());
+    const running = await gatewayProcess({ STORE: 'memory', OPENAI_BASE_URL: vendor.url, MODEL: 'm' });
+    onDispose(() => running.kill('SIGKILL'));
+    const socket = await connect(running.url);
+    const { sessionId } = await socket.open();
+    await socket.send(sessionId, 'endless');
+    (await vendor.nextCall()).text('begun');
+    const exited = running.kill('SIGTERM');
+    await socket.draining.next();
+    void running.kill('SIGTERM');
+    expect(await exited).toBe(1);
+  });
+});
