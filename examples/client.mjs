@@ -4,6 +4,7 @@ import { io } from 'socket.io-client';
 const [url = 'http://127.0.0.1:3000', text = 'Hello, who are you?'] = process.argv.slice(2);
 const [sessionId, key] = [16, 32].map((bytes) => randomBytes(bytes).toString('hex'));
 const session = { sessionId, key, create: true }; // and, from the first answer on, a position
+const message = { sessionId, messageId: randomUUID(), text };
 const socket = io(url, { auth: (give) => give({ session }), retries: 10, ackTimeout: 5_000 });
 const apply = ({ epoch, to, events }) => {
   session.position = { epoch, seq: to };
@@ -14,4 +15,4 @@ const apply = ({ epoch, to, events }) => {
 };
 socket.on('session:opened', ({ position, events }) => apply({ ...position, to: position.seq, events }));
 socket.on('session:events', apply);
-socket.emit('message:send', { sessionId, messageId: randomUUID(), text });
+socket.once('session:opened', () => socket.emit('message:send', message));

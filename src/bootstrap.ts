@@ -35,12 +35,12 @@ export interface RunningGateway {
  */
 export async function startGateway(config: Config, model?: ModelProvider): Promise<RunningGateway> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, model), {
-    bufferLogs: true,
+    // Nest would print a start that fails with its stack; whoever starts says what is wrong in one line.
+    logger: false,
     abortOnError: false,
     forceCloseConnections: true,
   });
   app.useLogger(new GatewayLogger(await app.resolve(PinoLogger), {}));
-  app.flushLogs();
   app.useWebSocketAdapter(new SocketAdapter(app, config));
   app.disable('x-powered-by');
   app.use((_request: Request, response: Response, next: NextFunction) => {

@@ -61,6 +61,7 @@ describe('a start', () => {
     const { code, stderr } = await failingStart({ AGENTS_DIR, STORE: 'memory' });
     expect(code).toBe(1);
     expect(stderr).toMatch(/alice\.md:4: .*nothing/);
+    expect(stderr).not.toContain('    at ');
   });
 
   it('[STO-5] on a data folder that another process owns is refused', async () => {

@@ -15,6 +15,7 @@ import { TurnRunner } from './turn.runner.js';
 
 /** How long to wait for the store before the next turn is asked for again. */
 const STORE_RETRY_MS = 250;
+const DRAINING: Ending = { state: 'interrupted', reason: 'draining' };
 
 export interface SendRequest {
   sessionId: string;
@@ -51,6 +52,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
   readonly #workers = new Map<string, Worker>();
   readonly #places: Semaphore;
   #draining = false;
+  #drainedOut = false;
 
   constructor(
     private readonly store: SessionStore,
@@ -152,8 +154,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
   async drain(timeoutMs: number): Promise<void> {
     this.stopAdmitting();
     const timer = setTimeout(() => {
-      for (const { turn } of this.#workers.values())
-        turn?.decide({ state: 'interrupted', reason: 'draining' });
+      this.#drainedOut = true;
+      for (const { turn } of this.#workers.values()) turn?.decide(DRAINING);
     }, timeoutMs);
     await Promise.all([...this.#workers.values()].map(({ done }) => done));
     clearTimeout(timer);
@@ -230,6 +232,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
     worker.beginning = beginning.then(
       (next) => {
         if (next.kind === 'turn') worker.turn = new ActiveTurn(sessionId, next.turn);
+        // It was being begun while the time of the drain passed.
+        if (this.#drainedOut) worker.turn?.decide(DRAINING);
       },
       () => undefined,
     );
@@ -282,6 +286,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
       await this.store.accept(sessionId, { kind: 'end-waiting', reason });
     } catch (error) {
       this.#logger.warn(`waiting turns of an orphaned session could not be ended: ${String(error)}`);
+      // They may yet run unwatched: look again later.
+      this.#watch(sessionId);
     }
     this.#workers.get(sessionId)?.turn?.decide({ state: 'interrupted', reason });
   }

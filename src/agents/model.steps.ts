@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
-import type { FinishReason, UIMessage, Usage } from '../protocol.js';
+import type { FinishReason, MessagePart, UIMessage, Usage } from '../protocol.js';
 import type { AnswerFold } from '../sessions/message.fold.js';
 import type { PinnedAgent } from '../sessions/pinned-agent.js';
 import { plainCopy } from '../sessions/plain-json.js';
@@ -76,13 +76,19 @@ export class ModelSteps {
   async estimateUsage(sessionId: string, agent: PinnedAgent, fold: AnswerFold): Promise<Usage | undefined> {
     const written = writtenText(fold.message);
     if (written === '') return undefined;
-    const history = await this.#history(sessionId);
-    const prompt = this.#prompt(agent, history, this.tools.specs(agent.tools));
-    return {
-      inputTokens: estimatePromptTokens(prompt),
-      outputTokens: estimateTokens(written),
-      estimated: true,
-    };
+    const inputTokens = await this.#estimatePrompt(sessionId, agent);
+    return { inputTokens, outputTokens: estimateTokens(written), estimated: true };
+  }
+
+  /** At most the budget, which may have been larger when the prompt was sent. */
+  async #estimatePrompt(sessionId: string, agent: PinnedAgent): Promise<number> {
+    const specs = this.tools.specs(agent.tools);
+    try {
+      return estimatePromptTokens(this.#prompt(agent, await this.#history(sessionId), specs), specs);
+    } catch (error) {
+      if (error instanceof ModelError) return this.config.contextTokens;
+      throw error;
+    }
   }
 
   async #callModel(
@@ -207,8 +213,12 @@ function parse(json: string): { ok: true; value: unknown } | { ok: false } {
   }
 }
 
+/** What the model wrote, the inputs of its tool calls among it. */
 function writtenText(message: UIMessage): string {
-  return message.parts
-    .map((part) => (part.type === 'text' || part.type === 'reasoning' ? part.text : ''))
-    .join('');
+  return message.parts.map(writtenOf).join('');
+}
+
+function writtenOf(part: MessagePart): string {
+  if (part.type === 'text' || part.type === 'reasoning') return part.text;
+  return part.type === 'step-start' ? '' : JSON.stringify(part.input ?? part.toolCallId);
 }

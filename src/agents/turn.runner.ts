@@ -117,7 +117,8 @@ export class TurnRunner {
   #failure(turn: RunningTurn, error: unknown): Ending {
     if (error instanceof ModelError) {
       const { code, message, options } = error;
-      this.#logger.warn(`turn ${turn.turnId}: ${this.model.description}: ${code}: ${message}`);
+      // A vendor's own words may quote what was said.
+      this.#logger.warn(`turn ${turn.turnId}: ${this.model.description}: ${code}`);
       return failed(code, message, options.retryable ?? false);
     }
     const reference = randomUUID();

@@ -30,6 +30,7 @@ import {
   SwitchDto,
 } from './chat.dto.js';
 import { Handshake } from './handshake.js';
+import { outboxOf } from './outbox.js';
 import { PayloadPipe } from './payload.pipe.js';
 import { installPipeline } from './request.pipeline.js';
 import { SocketConnection, type ClientSocket, type GatewayServer } from './socket.connection.js';
@@ -69,7 +70,7 @@ export class ChatGateway
     server.use((socket, next) => {
       this.handshake.admit(socket).then((principal) => {
         const connection = new SocketConnection(socket, principal);
-        connection.onDrained = () => this.sessions.drained(connection);
+        outboxOf(socket.conn).onDrained = () => this.sessions.drained(connection);
         socket.data = { connection };
         const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
         installPipeline(socket, ready);

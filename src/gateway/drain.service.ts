@@ -1,4 +1,9 @@
-import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
+import {
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { Config } from '../config.js';
 import { ChatGateway } from './chat.gateway.js';
@@ -9,8 +14,9 @@ import { ChatGateway } from './chat.gateway.js';
  * receiving and readiness can be asked meanwhile.
  */
 @Injectable()
-export class DrainService implements BeforeApplicationShutdown {
+export class DrainService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #logger = new Logger(DrainService.name);
+  #started = false;
 
   constructor(
     private readonly gateway: ChatGateway,
@@ -18,7 +24,13 @@ export class DrainService implements BeforeApplicationShutdown {
     private readonly config: Config,
   ) {}
 
+  onApplicationBootstrap(): void {
+    this.#started = true;
+  }
+
   async beforeApplicationShutdown(signal?: string): Promise<void> {
+    // A start that failed has nobody to tell.
+    if (!this.#started) return;
     const { drainTimeoutMs } = this.config;
     this.#logger.log(
       `draining${signal ? ` on ${signal}` : ''}: ${this.loop.runningTurns} turns run, ${this.gateway.sockets} sockets`,

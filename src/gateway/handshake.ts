@@ -7,6 +7,7 @@ import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
 import { Authenticator, UnauthorizedError } from './authenticator.js';
 import { OpenDto } from './chat.dto.js';
+import { outboxOf } from './outbox.js';
 import { invalidPayload, PayloadPipe } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
 
@@ -20,11 +21,15 @@ class ConnectError extends Error {
   }
 }
 
+/** How many sessions of a handshake are answered: one packet can name a hundred thousand. */
+const ANSWERED = 4 * LIMITS.sessionsPerSocket;
+
 /** What happens before a socket's first request: who it is, and which sessions it comes back to. */
 @Injectable()
 export class Handshake {
   readonly #logger = new Logger(Handshake.name);
   readonly #pipe = new PayloadPipe();
+  readonly #joined = new WeakSet<ClientSocket['conn']>();
 
   constructor(
     private readonly authenticator: Authenticator,
@@ -34,6 +39,10 @@ export class Handshake {
   /** @throws ConnectError, which refuses the connection */
   async admit(socket: ClientSocket): Promise<Principal> {
     if (this.loop.draining) throw new ConnectError('draining', 'This node is draining: connect again.');
+    // Socket.IO makes a socket of each CONNECT packet that comes before the first one is admitted.
+    if (this.#joined.has(socket.conn))
+      throw new ConnectError('invalid_payload', 'This is connected already.');
+    this.#joined.add(socket.conn);
     try {
       return await this.authenticator.authenticate(socket.handshake.auth['token']);
     } catch (error) {
@@ -52,7 +61,8 @@ export class Handshake {
     const named: unknown = socket.handshake.auth['session'];
     if (named === undefined || named === null) return;
     const requests: unknown[] = Array.isArray(named) ? named : [named];
-    for (const [index, request] of requests.entries()) {
+    for (const [index, request] of requests.slice(0, ANSWERED).entries()) {
+      await outboxOf(socket.conn).relieved();
       if (!socket.connected) return;
       try {
         if (index >= LIMITS.sessionsPerSocket) {

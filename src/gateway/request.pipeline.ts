@@ -2,6 +2,7 @@ import { LIMITS, REQUEST_NAMES, type Ack } from '../protocol.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
+import { outboxOf } from './outbox.js';
 import { invalidPayload } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
 import { TokenBucket } from './token.bucket.js';
@@ -17,6 +18,7 @@ type Answer = Ack<unknown>;
  * @param ready settles when the sessions of the handshake are bound: until then requests wait
  */
 export function installPipeline(socket: ClientSocket, ready: Promise<void>): void {
+  const outbox = outboxOf(socket.conn);
   const bucket = new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
   // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
   let previous = ready;
@@ -44,11 +46,14 @@ export function installPipeline(socket: ClientSocket, ready: Promise<void>): voi
         resolve();
       };
       packet.splice(0, packet.length, event, payload, answered);
-      void turn.then(() => {
-        // What is left of a socket that has gone reaches no handler and so is never answered.
-        if (!socket.connected) resolve();
-        next();
-      });
+      // A client that does not read what it is sent is not given more to read.
+      void turn
+        .then(() => outbox.relieved())
+        .then(() => {
+          // What is left of a socket that has gone reaches no handler and so is never answered.
+          if (!socket.connected) resolve();
+          next();
+        });
     });
   });
 }

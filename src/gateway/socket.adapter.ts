@@ -1,13 +1,16 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { INestApplicationContext } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import type { Server, ServerOptions } from 'socket.io';
 import type { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
 import { clientAddress, isOriginAllowed } from './origin.policy.js';
-import { terminate, type ClientSocket } from './socket.connection.js';
+import { outboxOf, terminate, type Transport } from './outbox.js';
 
-type EngineSocket = ClientSocket['conn'];
+interface PollRequest extends IncomingMessage {
+  /** Of the URL, as Engine.IO read it. */
+  _query?: { sid?: string };
+}
 
 /** Socket.IO with the contract's limits, in the place where Nest makes its server. */
 export class SocketAdapter extends IoAdapter {
@@ -38,10 +41,12 @@ export class SocketAdapter extends IoAdapter {
         decide(refusal, refusal === undefined);
       },
     } as ServerOptions);
-    server.engine.on('connection', (conn: EngineSocket) => {
+    server.engine.on('connection', (conn: Transport) => {
       this.#count(conn);
+      outboxOf(conn);
       closeUnfinishedAttachments(conn);
     });
+    closeOversized(server.engine);
     return server;
   }
 
@@ -53,7 +58,7 @@ export class SocketAdapter extends IoAdapter {
     return open >= this.config.maxSocketsPerIp ? 'too many connections' : undefined;
   }
 
-  #count(conn: EngineSocket): void {
+  #count(conn: Transport): void {
     const address = clientAddress(conn.request, this.config.trustProxy);
     this.#sockets.set(address, (this.#sockets.get(address) ?? 0) + 1);
     conn.once('close', () => {
@@ -64,11 +69,25 @@ export class SocketAdapter extends IoAdapter {
   }
 }
 
+/** Engine.IO refuses an oversized body of the polling transport with a 413, and leaves its connection open. */
+function closeOversized(engine: Server['engine']): void {
+  const { clients } = engine as unknown as { clients: Record<string, Transport | undefined> };
+  engine.use((request: PollRequest, response: ServerResponse, next: () => void) => {
+    if (request.method === 'POST') {
+      response.once('finish', () => {
+        const conn = response.statusCode === 413 && clients[request._query?.sid ?? ''];
+        if (conn) terminate(conn);
+      });
+    }
+    next();
+  });
+}
+
 /** A Socket.IO packet that announces attachments: `5` (event) or `6` (ack), their number, a dash. */
 const ANNOUNCEMENT = /^[56](\d+)-/;
 
 /** The parser waits for announced attachments for ever; a peer that does not send them is cut off. */
-function closeUnfinishedAttachments(conn: EngineSocket): void {
+function closeUnfinishedAttachments(conn: Transport): void {
   let missing = 0;
   let timer: NodeJS.Timeout | undefined;
   conn.on('packet', ({ type, data }: { type: string; data?: unknown }) => {

@@ -41,10 +41,10 @@ export class AdminGuard implements CanActivate {
   constructor(private readonly config: Config) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const { authorization } = context.switchToHttp().getRequest<Request>().headers;
+    const { headers, method, url } = context.switchToHttp().getRequest<Request>();
     const { adminToken } = this.config;
-    if (adminToken !== undefined && same(authorization ?? '', `Bearer ${adminToken}`)) return true;
-    throw new NotFoundException();
+    if (adminToken !== undefined && same(headers.authorization ?? '', `Bearer ${adminToken}`)) return true;
+    throw new NotFoundException(`Cannot ${method} ${url}`);
   }
 }
 

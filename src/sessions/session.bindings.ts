@@ -198,6 +198,8 @@ export class SessionBindings {
       if (this.#find(connection, sessionId) !== binding || binding.cursor !== cursor) return;
       // What it lacks is no longer there to be sent on: its client has to come back for a snapshot.
       if (!reading?.recovered) return connection.reconnect('history was trimmed');
+      // Another session of this socket was faster: what was read is read again when it has drained.
+      if (connection.congested) return this.#resume(binding);
       const { epoch, seq } = reading.position;
       if (seq > cursor.seq) {
         this.#send(binding, { sessionId, epoch, from: cursor.seq, to: seq, events: reading.events });

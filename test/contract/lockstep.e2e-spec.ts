@@ -1,12 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { memoryStore, NO_CHECKPOINTS, sqliteStore } from './embedded.stores.js';
-import { operations, Performer } from './operations.js';
+import { operations } from './operations.js';
+import { Performer } from './performer.js';
 
 const SESSIONS = ['session-number-one', 'session-number-two'];
 
 describe('memory and SQLite in lockstep', () => {
-  it('answer alike, whatever is done to them', async () => {
+  it('[STO-1] answer alike, whatever is done to them', async () => {
     await fc.assert(
       fc.asyncProperty(operations(SESSIONS.length), async (list) => {
         const memory = new Performer(await memoryStore(), SESSIONS);

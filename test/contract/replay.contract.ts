@@ -5,7 +5,7 @@ import { SessionDriver, type StoreUnderTest } from './store.driver.js';
 /** What a client that comes back is given, the transcript, and its pages. */
 export function describeReplay(get: () => StoreUnderTest): void {
   describe('replays', () => {
-    it('give exactly the events after a position, amid a turn and after it, deltas merged', async () => {
+    it('[RES-2] give exactly the events after a position, amid a turn and after it, deltas merged', async () => {
       const talk = await SessionDriver.create(get());
       const empty = await talk.position();
       await talk.send('m1');
@@ -49,7 +49,7 @@ export function describeReplay(get: () => StoreUnderTest): void {
       expect(all.events.at(-1)?.seq).toBe(all.position.seq);
     });
 
-    it('of another epoch, or ahead of the log, are snapshots', async () => {
+    it('[RES-3] of another epoch, or ahead of the log, are snapshots', async () => {
       const talk = await SessionDriver.create(get());
       await talk.turn('m1');
       const { epoch, seq } = await talk.position();
@@ -61,7 +61,7 @@ export function describeReplay(get: () => StoreUnderTest): void {
       expect(await talk.read({ epoch, seq: 0 })).toMatchObject({ recovered: true });
     });
 
-    it('reach back to the resume window before the end of a turn, and not behind it', async () => {
+    it('[RES-6] reach back to the resume window before the end of a turn, and not behind it', async () => {
       const { elapse, resumeWindowMs } = get();
       const talk = await SessionDriver.create(get());
       const empty = await talk.position();
@@ -103,7 +103,7 @@ export function describeReplay(get: () => StoreUnderTest): void {
   });
 
   describe('snapshots', () => {
-    it('hold waiting messages last and not the running answer; events tell of both', async () => {
+    it('[RES-4] hold waiting messages last and not the running answer; events tell of both', async () => {
       const talk = await SessionDriver.create(get());
       await talk.turn('m1');
       await talk.send('m2');
@@ -130,7 +130,7 @@ export function describeReplay(get: () => StoreUnderTest): void {
       ]);
     });
 
-    it(`hold the last ${LIMITS.snapshotMessages} messages`, async () => {
+    it(`[RES-4] hold the last ${LIMITS.snapshotMessages} messages`, async () => {
       const talk = await SessionDriver.create(get());
       const turns = LIMITS.snapshotMessages / 2;
       for (let index = 0; index < turns; index += 1) await talk.turn(`m${index}`);
@@ -143,7 +143,7 @@ export function describeReplay(get: () => StoreUnderTest): void {
       expect(hasMore).toBe(true);
     });
 
-    it('hold no more than their bytes of messages, but one at least', async () => {
+    it('[RES-4] hold no more than their bytes of messages, but one at least', async () => {
       const talk = await SessionDriver.create(get());
       const half = LIMITS.snapshotBytes / 2;
       await talk.turn('m1', 'x'.repeat(half));

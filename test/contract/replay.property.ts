@@ -10,7 +10,8 @@ import {
   EMPTY_CONVERSATION,
   type ConversationView,
 } from '../support/conversation.js';
-import { operations, Performer } from './operations.js';
+import { operations } from './operations.js';
+import { Performer } from './performer.js';
 import type { StoreUnderTest } from './store.driver.js';
 
 const RUNS = 60;
@@ -22,7 +23,7 @@ interface Mark {
 
 /** Whatever is done to a session: who comes back from anywhere ends where those are who never left. */
 export function describeReplayProperty(get: () => StoreUnderTest): void {
-  it('a reader at any earlier position gets exactly the later events, or a snapshot that shows the same', async () => {
+  it('[RES-2] [RES-3] a reader at any earlier position gets exactly the later events, or a snapshot that shows the same', async () => {
     await fc.assert(
       fc.asyncProperty(operations(1), async (list) => {
         const id = randomUUID();

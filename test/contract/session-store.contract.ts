@@ -11,7 +11,7 @@ import { describeTurns } from './turns.contract.js';
  * @param makeStore makes an empty one for each test
  */
 export function describeSessionStore(name: string, makeStore: () => Promise<StoreUnderTest>): void {
-  describe(`the session store on ${name}`, () => {
+  describe(`[STO-1] the session store on ${name}`, () => {
     let under: StoreUnderTest;
     const get = (): StoreUnderTest => under;
     beforeEach(async () => {

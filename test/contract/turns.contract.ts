@@ -112,7 +112,7 @@ export function describeTurns(get: () => StoreUnderTest): void {
       expect((await talk.open())?.session.title).toBe('Hello?');
     });
 
-    it('have one owner at a time, and a fence that only grows', async () => {
+    it('[STO-6] have one owner at a time, and a fence that only grows', async () => {
       const { lease } = get();
       const talk = await SessionDriver.create(get());
       await talk.send('m1');
@@ -130,7 +130,7 @@ export function describeTurns(get: () => StoreUnderTest): void {
       expect(await lease.claim('no such session at all')).toBeUndefined();
     });
 
-    it('take nothing from whoever holds an older fence, or none', async () => {
+    it('[STO-6] take nothing from whoever holds an older fence, or none', async () => {
       const { lease } = get();
       const talk = await SessionDriver.create(get());
       await talk.send('m1');

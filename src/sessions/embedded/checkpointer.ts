@@ -8,8 +8,10 @@ const CHECKPOINT_MS = 1_000;
  */
 const RESTART_BYTES = 16 * 1024 * 1024;
 const RESTART_PASSES = 10;
-/** A file that a burst made larger than this is given back to the disk: cutting it holds up commits. */
+/** A file that a burst made larger than this is cut, which holds up commits: when it is caught up with. */
 const TRUNCATE_BYTES = 64 * 1024 * 1024;
+/** Or, where commits never pause for long enough, when it is this large, whatever it costs. */
+const TRUNCATE_AT_LAST_BYTES = 512 * 1024 * 1024;
 /** The thread runs twenty lines. */
 const THREAD_HEAP_MB = 16;
 
@@ -22,11 +24,12 @@ const SOURCE = `
 const { statSync } = require('node:fs');
 const { DatabaseSync } = require('node:sqlite');
 const { parentPort, workerData } = require('node:worker_threads');
-const { file, everyMs, restartBytes, restartPasses, truncateBytes } = workerData;
+const { file, everyMs, restartBytes, restartPasses, truncateBytes, truncateAtLastBytes } = workerData;
 let db, pageBytes;
 
+// How many pages the log had.
 function pass() {
-  return db.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
+  return db.prepare('PRAGMA wal_checkpoint(PASSIVE)').get().log;
 }
 
 function checkpoint() {
@@ -34,11 +37,18 @@ function checkpoint() {
     db = new DatabaseSync(file, { timeout: 0 });
     pageBytes = db.prepare('PRAGMA page_size').get().page_size;
   }
-  let { log, checkpointed } = pass();
-  if (log * pageBytes > restartBytes) {
-    for (let left = restartPasses; left > 0 && checkpointed < log; left -= 1) ({ log, checkpointed } = pass());
+  let moved = pass();
+  let caughtUp = false;
+  // A pass moves what was there when it began: only one that finds no more than the last has moved it all.
+  for (let left = restartPasses; moved * pageBytes > restartBytes && !caughtUp && left > 0; left -= 1) {
+    const before = moved;
+    moved = pass();
+    caughtUp = moved <= before;
   }
-  if (statSync(file + '-wal').size > truncateBytes) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  const { size } = statSync(file + '-wal');
+  if (size > truncateAtLastBytes || (size > truncateBytes && (caughtUp || moved * pageBytes < restartBytes))) {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
 }
 
 const timer = setInterval(() => {
@@ -83,6 +93,7 @@ export class Checkpointer {
         restartBytes: RESTART_BYTES,
         restartPasses: RESTART_PASSES,
         truncateBytes: TRUNCATE_BYTES,
+        truncateAtLastBytes: TRUNCATE_AT_LAST_BYTES,
       },
       // None of what this process was started with (loaders, hooks) concerns a few lines of plain JavaScript.
       execArgv: [],

@@ -9,6 +9,8 @@ export class JournalLedger {
    */
   readonly #holders = new Map<string, { row: number; before: number }>();
   #written = 0;
+  /** What was written before the newest row. */
+  #beforeNewest = 0;
   #oldest: number;
   #newest: number;
 
@@ -25,16 +27,14 @@ export class JournalLedger {
   /** A row was written. */
   wrote(bytes: number): void {
     this.#newest += 1;
+    this.#beforeNewest = this.#written;
     this.#written += bytes;
-    this.#last = this.#written - bytes;
   }
-
-  #last = 0;
 
   /** The newest row holds events of this session. */
   hold(sessionId: string): void {
     if (this.#holders.has(sessionId)) return;
-    this.#holders.set(sessionId, { row: this.#newest, before: this.#last });
+    this.#holders.set(sessionId, { row: this.#newest, before: this.#beforeNewest });
   }
 
   /** The session needs the journal no more. */
