@@ -26,7 +26,7 @@ function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
 }
 
 describe('loadConfig', () => {
-  it("[OPS-1] has the contract's defaults", () => {
+  it("[OPS-10] has the contract's defaults", () => {
     expect({ ...loadConfig({}) }).toEqual({
       port: 3000,
       host: '127.0.0.1',
@@ -62,7 +62,7 @@ describe('loadConfig', () => {
       expect(Object.isFrozen(part)).toBe(true);
   });
 
-  it('counts empty and blank strings as unset', () => {
+  it('[OPS-10] counts empty and blank strings as unset', () => {
     const env = Object.fromEntries(
       variableNames().flatMap((name) => [
         [name, ''],
@@ -244,7 +244,7 @@ describe('secrets from files', () => {
 });
 
 describe('durations', () => {
-  it('multiply by their unit', () => {
+  it('[OPS-10] multiply by their unit', () => {
     const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
     const unit = fc.constantFrom(...(Object.keys(units) as (keyof typeof units)[]));
     fc.assert(

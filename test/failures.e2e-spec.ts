@@ -64,7 +64,7 @@ describe('a model vendor over HTTP', () => {
     [500, 'provider_error', true, 3],
     [400, 'provider_error', false, 1],
   ])(
-    '[MOD-2 MOD-5 SEC-4] status %i ends in %s, after its attempts',
+    '[MOD-2 MOD-5 SEC-4 TURN-14] status %i ends in %s, after its attempts',
     async (status, code, retryable, attempts) => {
       const { vendor, socket, sessionId } = await withVendor();
       const { turnId } = await socket.send(sessionId, 'one');

@@ -19,7 +19,7 @@ function nested(depth: number): unknown {
 describe('requests', () => {
   afterEach(disposeAll);
 
-  it('[REQ-1 REQ-3] each bad payload is answered with the path and what is wrong', async () => {
+  it('[REQ-1 REQ-3 REQ-10 SES-15 LIM-10] each bad payload is answered with the path and what is wrong', async () => {
     const { client } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open();
@@ -30,6 +30,13 @@ describe('requests', () => {
       ['message:send', { sessionId, messageId: 'x'.repeat(65), text: 'x' }, 'messageId'],
       ['message:send', { sessionId, messageId: 'm', text: 'x', whenBusy: 'later' }, 'whenBusy'],
       ['session:open', { sessionId: 'short' }, 'sessionId'],
+      ['session:open', { sessionId: 'x'.repeat(65) }, 'sessionId'],
+      ['session:open', { sessionId: 'not/a/session/id' }, 'sessionId'],
+      ['session:open', { sessionId: 'a'.repeat(20), key: 'short', create: true }, 'key'],
+      ['session:open', { sessionId: 'a'.repeat(20), key: 'k'.repeat(129), create: true }, 'key'],
+      ['message:send', { sessionId, messageId: '', text: 'x' }, 'messageId'],
+      ['turn:cancel', { sessionId, turnId: 'x'.repeat(65) }, 'turnId'],
+      ['turn:retry', { sessionId, retryId: 'x'.repeat(65) }, 'retryId'],
       ['session:open', { position: { epoch: 'e', seq: -1 } }, 'position.seq'],
       ['session:open', { position: { epoch: 'e', seq: 1.5 } }, 'position.seq'],
       ['session:open', { position: 5 }, 'position'],
@@ -229,7 +236,7 @@ describe('requests', () => {
     expect((await neighbour.ask('agent:list', {})).ok).toBe(true);
   });
 
-  it('[REQ-7] a request without a payload counts as an empty one', async () => {
+  it('[REQ-7 AGT-5] a request without a payload counts as an empty one', async () => {
     const { client } = await gateway();
     const socket = await client();
     expect(await socket.askRaw('agent:list')).toMatchObject({

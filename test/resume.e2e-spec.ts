@@ -50,7 +50,7 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     expect(new Set(seqs).size).toBe(seqs.length);
   });
 
-  it('[RES-4] a snapshot in the middle of an answer holds the messages, the waiting turns and all of the running one', async () => {
+  it('[RES-4] [RES-8] [RES-9] a snapshot in the middle of an answer holds the messages, the waiting turns and all of the running one', async () => {
     const { client, model } = await gateway({ STORE });
     const socket = await client();
     const credentials = newCredentials();

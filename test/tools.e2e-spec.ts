@@ -119,6 +119,32 @@ describe('the tool loop', () => {
     await socket.turn('completed');
   });
 
+  it('[TOOL-6] the calls of a step run side by side; those of an answer that stopped by length are not run', async () => {
+    const { client, model } = await gateway();
+    const socket = await client();
+    const { sessionId } = await socket.open({ agent: 'alice' });
+    const call = (toolCallId: string) => ({
+      type: 'tool-call' as const,
+      toolCallId,
+      toolName: 'current_time',
+      input: '{}',
+    });
+    await socket.send(sessionId, 'Two at once');
+    (await model.nextCall()).begin().part(call('a')).part(call('b')).finish('tool-calls');
+    const second = await model.nextCall();
+    expect(second.request.prompt.at(-1)).toMatchObject({
+      content: [{ toolCallId: 'a' }, { toolCallId: 'b' }],
+    });
+    second.begin().part(call('c')).finish('length');
+    expect(await socket.turn('completed')).toMatchObject({ finishReason: 'length' });
+    expect(model.calls).toHaveLength(2);
+    const outputs = chunks(socket).filter(({ type }) => type === 'tool-output-available');
+    expect(outputs).toHaveLength(2);
+    expect(chunks(socket).find(({ type }) => type === 'tool-output-error')).toMatchObject({
+      toolCallId: 'c',
+    });
+  });
+
   it('[TOOL-1] past its steps a turn fails with tool_limit, its text kept', async () => {
     const { client, model } = await gateway({ MAX_STEPS: '2' });
     model.autoAnswer = (call) =>

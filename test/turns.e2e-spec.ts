@@ -18,7 +18,7 @@ async function history(client: TestClient, sessionId: string): Promise<UIMessage
 describe('turns', () => {
   afterEach(disposeAll);
 
-  it('[MSG-1 EVT-2 TURN-11] a message is stored, acknowledged, run, streamed, and ends in one terminal event', async () => {
+  it('[MSG-1 EVT-2 EVT-10 TURN-11] a message is stored, acknowledged, run, streamed, and ends in one terminal event', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -140,7 +140,7 @@ describe('turns', () => {
     expect(model.calls).toHaveLength(1);
   });
 
-  it('[TURN-2] cancel reaches the provider at once and keeps what was shown', async () => {
+  it('[TURN-2 TURN-12] cancel reaches the provider at once and keeps what was shown', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -185,7 +185,7 @@ describe('turns', () => {
     ]);
   });
 
-  it('[TURN-5 TURN-6 MSG-2] retry answers a message anew, withdraws what came after, and is repeatable', async () => {
+  it('[TURN-5 TURN-6 MSG-2 TURN-13] retry answers a message anew, withdraws what came after, and is repeatable', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });
@@ -210,7 +210,7 @@ describe('turns', () => {
     });
   });
 
-  it('[EVT-4] an empty answer is completed with the placeholder', async () => {
+  it('[EVT-4 TURN-12] an empty answer is completed with the placeholder', async () => {
     const { client, model } = await gateway();
     const socket = await client();
     const { sessionId } = await socket.open({ create: true });

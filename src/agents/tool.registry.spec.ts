@@ -80,7 +80,7 @@ describe('ToolRegistry', () => {
     await expect(registryOf(Brief)).rejects.toThrow('The tool brief must be a singleton provider.');
   });
 
-  it('calls a tool once, with checked input and its context', async () => {
+  it('[TOOL-2] calls a tool once, with checked input and its context', async () => {
     const tool = new EchoTool();
     const registry = await registryOf({ provide: EchoTool, useValue: tool });
     const outcome = await registry.call(request('echo', '{"text":"hi","times":2,"more":true}'));
@@ -152,7 +152,7 @@ describe('ToolRegistry', () => {
     ['a cycle', cycle, { error: 'The output of anything is not JSON.' }],
     ['a BigInt', 1n, { error: 'The output of anything is not JSON.' }],
     ['a function', () => 1, { error: 'The output of anything is not JSON.' }],
-  ])('answers %s', async (_name, value, outcome) => {
+  ])('[TOOL-5] answers %s', async (_name, value, outcome) => {
     const registry = await anything(() => value);
     expect(await registry.call(request('anything', '{}'))).toEqual(outcome);
   });

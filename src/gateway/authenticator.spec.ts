@@ -187,7 +187,7 @@ describe('AUTH=jwt with a key set', () => {
       expect(await reasonOf(remote.authenticate(await sign({ sub: 'ann' }, 'HS256', key, kid)))).toMatch(/"alg"/);
   });
 
-  it('tells a key server that is down from a bad token, and recovers', async () => {
+  it('[SEC-5] tells a key server that is down from a bad token, and recovers', async () => {
     const error = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
     const { publicKey, privateKey } = await pair('ES256');
     keys = [await publish(publicKey, 'one')];

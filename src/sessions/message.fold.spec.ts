@@ -157,7 +157,7 @@ describe('AnswerFold', () => {
     expect(foldOf(chunks).openParts().text).toEqual(['b']);
   });
 
-  it('is not moved by unknown chunks and by pieces of parts that were never begun', () => {
+  it('[EVT-11] is not moved by unknown chunks and by pieces of parts that were never begun', () => {
     const stray = [
       { type: 'data-weather', data: { city: 'Lisbon' } },
       { type: 'text-delta', id: 'x', delta: 'lost' },
