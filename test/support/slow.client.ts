@@ -22,7 +22,7 @@ export class SlowClient {
   #bytes = Buffer.alloc(0);
 
   private constructor(private readonly socket: Socket) {
-    this.#pongs = setInterval(() => this.send('3'), PONG_MS);
+    this.#pongs = setInterval(() => void this.send('3'), PONG_MS);
     socket.on('close', () => (this.closed = true));
     // A reset by the gateway.
     socket.on('error', () => undefined);
@@ -40,7 +40,7 @@ export class SlowClient {
     );
     const client = new SlowClient(socket);
     await client.#upgraded();
-    client.send(`40${JSON.stringify({ session })}`);
+    await client.send(`40${JSON.stringify({ session })}`);
     await client.#until((packet) => packet.startsWith(session ? '42["session:opened"' : '40'));
     return client;
   }
