@@ -142,13 +142,13 @@ async function openTables(
   observe: (ms: number, batches: number) => void,
 ): Promise<SessionTables> {
   if (contender === 'memory') {
-    const { MemoryTables } = await load<typeof import('../src/sessions/embedded/memory.tables.js')>(
-      'sessions/embedded/memory.tables',
+    const { MemoryTables } = await load<typeof import('../src/sessions/memory/memory.tables.js')>(
+      'sessions/memory/memory.tables',
     );
     return new MemoryTables();
   }
-  const { SqliteTables } = await load<typeof import('../src/sessions/embedded/sqlite.tables.js')>(
-    'sessions/embedded/sqlite.tables',
+  const { SqliteTables } = await load<typeof import('../src/sessions/sqlite/sqlite.tables.js')>(
+    'sessions/sqlite/sqlite.tables',
   );
   const checkpoints = contender === 'sqlite' ? undefined : checkpointsHere;
   return SqliteTables.open({ dataDir, clock, observe, checkpoints });

@@ -1,4 +1,8 @@
+import { request } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { ModelError } from '../src/agents/model.provider.js';
+import { SessionBindings } from '../src/sessions/session.bindings.js';
+import { SessionStore } from '../src/sessions/session.store.js';
 import { until } from './support/channel.js';
 import { newCredentials, TestClient } from './support/client.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
@@ -9,13 +13,33 @@ async function metric(url: string, line: string): Promise<number> {
   return Number(found?.split(' ').at(-1) ?? 0);
 }
 
-async function connects(url: string, origin: string): Promise<boolean> {
+/** A path as it is, which fetch would tidy. */
+function requestRaw(url: string, path: string): Promise<{ status?: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    request(url, { path }, (response) => {
+      let body = '';
+      response.on('data', (piece: Buffer) => (body += piece.toString()));
+      response.on('end', () => resolve({ status: response.statusCode, body }));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+/** By a WebSocket, and by the first request of the polling transport. */
+async function connects(url: string, origin?: string): Promise<boolean[]> {
   const client = new TestClient(url, { origin });
   onDispose(() => client.close());
-  return client.connected().then(
-    () => true,
-    () => false,
-  );
+  const polled = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, {
+    headers: origin ? { origin } : {},
+  });
+  return [
+    await client.connected().then(
+      () => true,
+      () => false,
+    ),
+    polled.status === 200,
+  ];
 }
 
 describe('health', () => {
@@ -31,7 +55,6 @@ describe('health', () => {
 
   it('[OPS-3] is not ready without its store', async () => {
     const { url, get } = await gateway();
-    const { SessionStore } = await import('../src/sessions/session.store.js');
     Object.assign(get(SessionStore), { census: () => new Promise(() => undefined) });
     expect((await fetch(`${url}/health/ready`)).status).toBe(503);
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
@@ -70,6 +93,33 @@ describe('metrics', () => {
     expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(2);
     expect(await metric(url, 'mooring_turn_seconds_count')).toBe(2);
   });
+
+  it('[OPS-4] tell how turns ended, and why', async () => {
+    const { url, client, model } = await gateway();
+    const socket = await client();
+    const { sessionId } = await socket.open();
+    await socket.send(sessionId, 'one');
+    await model.nextCall();
+    await socket.do('turn:cancel', { sessionId });
+    await socket.turn('cancelled');
+    await socket.send(sessionId, 'two');
+    (await model.nextCall()).fail(new ModelError('provider_timeout', 'silent'));
+    await socket.turn('failed');
+    await socket.send(sessionId, 'three');
+    await model.nextCall();
+    await socket.send(sessionId, 'four', { whenBusy: 'interrupt' });
+    await socket.turn('interrupted');
+    for (const labels of [
+      'state="cancelled",cause="cancelled"',
+      'state="failed",cause="provider_timeout"',
+      'state="interrupted",cause="message"',
+    ]) {
+      expect(await metric(url, `mooring_turns_total{${labels}}`)).toBe(1);
+    }
+    expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(0);
+    const { headers } = await fetch(`${url}/metrics`);
+    expect(headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  });
 });
 
 describe('the admin API', () => {
@@ -89,8 +139,15 @@ describe('the admin API', () => {
     ];
     for (const [url, path, authorization] of asked) {
       const response = await fetch(url + path, { headers: authorization ? { authorization } : {} });
-      expect({ path, status: response.status }).toEqual({ path, status: 404 });
+      // As any other path that is not there.
+      expect([response.status, await response.json()]).toEqual([
+        404,
+        { statusCode: 404, error: 'Not Found', message: `Cannot GET ${path}` },
+      ]);
     }
+    const { sessionId } = await (await closed.client()).open();
+    expect((await fetch(`${closed.url}/admin/sessions/${sessionId}`, { method: 'DELETE' })).status).toBe(404);
+    expect(closed.get(SessionBindings).isAttached(sessionId)).toBe(true);
   });
 
   it('[OPS-6] lists, shows and closes sessions', async () => {
@@ -132,6 +189,36 @@ describe('the admin API', () => {
     expect((await close(one.sessionId)).status).toBe(404);
     expect((await fetch(`${url}/admin/sessions/none`, { headers })).status).toBe(404);
   });
+
+  it('[OPS-6] [SES-6] tells of a running turn, and ends it with its session', async () => {
+    const { url, client, model } = await gateway({ ADMIN_TOKEN: 'a-token' });
+    const headers = { authorization: 'Bearer a-token' };
+    const credentials = newCredentials();
+    const address = `${url}/admin/sessions/${credentials.sessionId}`;
+    const socket = await client();
+    await socket.open({ ...credentials, create: true });
+    const { turnId, messageId } = await socket.send(credentials.sessionId, 'endless');
+    const call = (await model.nextCall()).begin().text('begun');
+    socket.vanish();
+    const orphans = async (): Promise<{ sessions: unknown[] }> =>
+      (await fetch(`${url}/admin/sessions?state=orphaned`, { headers })).json() as never;
+    await until(async () => (await orphans()).sessions.length === 1, 'an orphan');
+    expect(await orphans()).toMatchObject({ sessions: [{ state: 'orphaned', sockets: 0, turn: turnId }] });
+    expect(await (await fetch(address, { headers })).json()).toMatchObject({
+      state: 'orphaned',
+      turn: turnId,
+      turns: [{ turnId, messageId, state: 'running' }],
+    });
+    const back = await client();
+    await back.open(credentials);
+    expect((await fetch(address, { method: 'DELETE', headers })).status).toBe(204);
+    const last = await back.until(({ type }) => type === 'session');
+    expect(last.slice(-2)).toMatchObject([
+      { type: 'turn', state: 'interrupted', reason: 'closed' },
+      { type: 'session', state: 'closed' },
+    ]);
+    expect(call.aborted).toBe(true);
+  });
 });
 
 describe('the web server', () => {
@@ -144,29 +231,63 @@ describe('the web server', () => {
     expect(page.headers.get('content-type')).toContain('text/html');
     expect(page.headers.get('content-security-policy')).toContain("default-src 'self'");
     expect(page.headers.get('content-security-policy')).not.toContain('unsafe');
+    expect(page.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(page.headers.get('referrer-policy')).toBe('no-referrer');
     expect(page.headers.get('x-powered-by')).toBeNull();
     expect(await page.text()).toContain('Mooring');
     expect((await fetch(`${url}/socket.io/socket.io.esm.min.js`)).status).toBe(200);
-    expect((await fetch(`${url}/nothing`)).status).toBe(404);
-    expect((await fetch(`${url}/../package.json`)).status).toBe(404);
+  });
+
+  it('[OPS-5] serves nothing else', async () => {
+    const { url } = await gateway();
+    const unknown = await fetch(`${url}/nothing`);
+    expect([unknown.status, await unknown.json()]).toEqual([
+      404,
+      { statusCode: 404, error: 'Not Found', message: 'Cannot GET /nothing' },
+    ]);
+    for (const path of [
+      '/../package.json',
+      '/%2e%2e/package.json',
+      '/..%2fpackage.json',
+      '/.git',
+      '/%',
+      '/%00',
+    ]) {
+      const { status = 0, body } = await requestRaw(url, path);
+      expect({ path, refused: status >= 400 && status < 500 }).toEqual({ path, refused: true });
+      expect(body).not.toContain('    at ');
+    }
+    const posted = await fetch(url, {
+      method: 'POST',
+      body: '{',
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(posted.status).toBeLessThan(500);
   });
 
   it('[SEC-2] without an allowlist only the same origin connects', async () => {
     const { url } = await gateway();
-    expect(await connects(url, url)).toBe(true);
-    expect(await connects(url, 'https://evil.example')).toBe(false);
-    expect(await connects(url, 'null')).toBe(false);
+    expect(await connects(url, url)).toEqual([true, true]);
+    expect(await connects(url, 'https://evil.example')).toEqual([false, false]);
+    expect(await connects(url, 'null')).toEqual([false, false]);
     const answer = await fetch(`${url}/health/live`, { headers: { origin: 'https://evil.example' } });
     expect(answer.headers.get('access-control-allow-origin')).toBeNull();
   });
 
   it('[SEC-2] with an allowlist its members connect, for HTTP and the upgrade alike', async () => {
     const { url } = await gateway({ CORS_ORIGINS: 'https://a.example,https://b.example' });
-    expect(await connects(url, 'https://b.example')).toBe(true);
-    expect(await connects(url, 'https://c.example')).toBe(false);
-    const allowed = async (origin: string) =>
-      (await fetch(`${url}/health/live`, { headers: { origin } })).headers.get('access-control-allow-origin');
-    expect(await allowed('https://a.example')).toBe('https://a.example');
-    expect(await allowed('https://c.example')).toBeNull();
+    expect(await connects(url, 'https://b.example')).toEqual([true, true]);
+    expect(await connects(url, 'https://c.example')).toEqual([false, false]);
+    for (const path of ['/health/live', '/socket.io/?EIO=4&transport=polling']) {
+      const allowed = async (origin: string) =>
+        (await fetch(url + path, { headers: { origin } })).headers.get('access-control-allow-origin');
+      expect(await allowed('https://a.example')).toBe('https://a.example');
+      expect(await allowed('https://c.example')).toBeNull();
+    }
+  });
+
+  it('[SEC-2] what is no browser sends no origin, and connects', async () => {
+    expect(await connects((await gateway()).url)).toEqual([true, true]);
+    expect(await connects((await gateway({ CORS_ORIGINS: 'https://a.example' })).url)).toEqual([true, true]);
   });
 });

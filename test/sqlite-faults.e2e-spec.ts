@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { SqliteTables } from '../src/sessions/embedded/sqlite.tables.js';
+import type { SqliteTables } from '../src/sessions/sqlite/sqlite.tables.js';
 import { StoreUnavailable } from '../src/sessions/session.store.js';
 import { embeddedStore } from './contract/embedded.stores.js';
 import { newSession, SessionDriver } from './contract/store.driver.js';

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { LIMITS } from '../src/protocol.js';
-import { SqliteTables } from '../src/sessions/embedded/sqlite.tables.js';
+import { SqliteTables } from '../src/sessions/sqlite/sqlite.tables.js';
 import { embeddedStore, FakeClock, NO_CHECKPOINTS } from './contract/embedded.stores.js';
 import { operations } from './contract/operations.js';
 import { Performer } from './contract/performer.js';

@@ -7,9 +7,9 @@ import { ActiveSessions } from '../../src/sessions/embedded/active.sessions.js';
 import { EmbeddedFeed } from '../../src/sessions/embedded/embedded.feed.js';
 import { EmbeddedLease } from '../../src/sessions/embedded/embedded.lease.js';
 import { EmbeddedStore } from '../../src/sessions/embedded/embedded.store.js';
-import { MemoryTables } from '../../src/sessions/embedded/memory.tables.js';
+import { MemoryTables } from '../../src/sessions/memory/memory.tables.js';
 import type { SessionTables } from '../../src/sessions/embedded/session.tables.js';
-import { SqliteTables, type SqliteOptions } from '../../src/sessions/embedded/sqlite.tables.js';
+import { SqliteTables, type SqliteOptions } from '../../src/sessions/sqlite/sqlite.tables.js';
 import type { StoreUnderTest } from './store.driver.js';
 
 export const RESUME_WINDOW_MS = 60_000;

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SqliteTables, type SqliteOptions } from '../../src/sessions/embedded/sqlite.tables.js';
+import { SqliteTables, type SqliteOptions } from '../../src/sessions/sqlite/sqlite.tables.js';
 import { embeddedStore, FakeClock, NO_CHECKPOINTS } from '../contract/embedded.stores.js';
 import type { StoreUnderTest } from '../contract/store.driver.js';
 

@@ -7,7 +7,7 @@ import { Clock } from '../../dist/clock.js';
 import { ActiveSessions } from '../../dist/sessions/embedded/active.sessions.js';
 import { EmbeddedLease } from '../../dist/sessions/embedded/embedded.lease.js';
 import { EmbeddedStore } from '../../dist/sessions/embedded/embedded.store.js';
-import { SqliteTables } from '../../dist/sessions/embedded/sqlite.tables.js';
+import { SqliteTables } from '../../dist/sessions/sqlite/sqlite.tables.js';
 
 const [dataDir, sessions] = process.argv.slice(2);
 const AGENT = { id: 'alice', hash: 'abc', name: 'Alice', description: '', tools: [], persona: 'Be.' };

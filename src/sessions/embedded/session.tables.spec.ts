@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Clock } from '../../clock.js';
 import type { SessionEvent, UIMessage } from '../../protocol.js';
 import type { Session } from '../session.js';
-import { MemoryTables } from './memory.tables.js';
+import { MemoryTables } from '../memory/memory.tables.js';
 import type { LogSegment, SessionTables, Write } from './session.tables.js';
-import { SqliteTables } from './sqlite.tables.js';
+import { SqliteTables } from '../sqlite/sqlite.tables.js';
 
 const ID = 'session-number-one';
 const AGENT = { id: 'alice', hash: 'abc', name: 'Alice', description: '', tools: ['clock'], persona: 'Be.' };

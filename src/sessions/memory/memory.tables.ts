@@ -7,8 +7,13 @@ import {
   type TurnRequest,
 } from '../session.js';
 import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
-import { decodeCursor, encodeCursor, hasMessage, type ListCursor } from './session.list.js';
-import { SessionTables, type LoadedSession, type LogSegment, type Write } from './session.tables.js';
+import { decodeCursor, encodeCursor, hasMessage, type ListCursor } from '../embedded/session.list.js';
+import {
+  SessionTables,
+  type LoadedSession,
+  type LogSegment,
+  type Write,
+} from '../embedded/session.tables.js';
 
 type SizedMessage = PlacedMessage & { bytes: number };
 

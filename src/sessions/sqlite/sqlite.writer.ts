@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { SessionEvent } from '../../protocol.js';
 import type { JournalLedger } from './journal.ledger.js';
-import type { LogSegment, Write } from './session.tables.js';
+import type { LogSegment, Write } from '../embedded/session.tables.js';
 import type { SqliteAgents } from './sqlite.agents.js';
 import { SqliteRemoval } from './sqlite.removal.js';
 import { sessionValues } from './sqlite.rows.js';

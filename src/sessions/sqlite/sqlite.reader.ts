@@ -1,8 +1,8 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { PlacedMessage, RequestRecord, TurnRequest } from '../session.js';
 import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
-import { decodeCursor, encodeCursor } from './session.list.js';
-import type { LoadedSession, LogSegment } from './session.tables.js';
+import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
+import type { LoadedSession, LogSegment } from '../embedded/session.tables.js';
 import type { SqliteAgents } from './sqlite.agents.js';
 import {
   all,

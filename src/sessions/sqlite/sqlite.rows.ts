@@ -9,8 +9,8 @@ import {
   type TurnRequest,
 } from '../session.js';
 import type { ListedSession } from '../session.store.js';
-import type { LoadedSession, LogSegment } from './session.tables.js';
-import { hasMessage } from './session.list.js';
+import type { LoadedSession, LogSegment } from '../embedded/session.tables.js';
+import { hasMessage } from '../embedded/session.list.js';
 
 /** Rows as SQLite gives them, and what they mean. */
 

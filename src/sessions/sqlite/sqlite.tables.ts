@@ -6,7 +6,12 @@ import { currentBootId } from './boot.id.js';
 import { Checkpointer } from './checkpointer.js';
 import { GroupCommit } from './group.commit.js';
 import { JournalLedger } from './journal.ledger.js';
-import { SessionTables, type LoadedSession, type LogSegment, type Write } from './session.tables.js';
+import {
+  SessionTables,
+  type LoadedSession,
+  type LogSegment,
+  type Write,
+} from '../embedded/session.tables.js';
 import { SqliteAgents } from './sqlite.agents.js';
 import { toStoreError } from './sqlite.errors.js';
 import { openSqliteFile, unusable, type SqliteFile } from './sqlite.file.js';
