@@ -396,6 +396,8 @@ export const LIMITS = {
   /** How long the id of an ended session stays refused. */
   tombstoneMs: 24 * 3_600_000,
   titleLength: 60,
+  /** JSON of a session's metadata, which is kept with its record. */
+  metadataBytes: 16 * 1024,
 } as const;
 
 /** `sessionId` and `key` consist of these. */

@@ -1,6 +1,11 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { SignJWT, UnsecuredJWT, type JWTPayload } from 'jose';
-import { TestClient } from './support/client.js';
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type JWTPayload } from 'jose';
+import { ChatGateway } from '../src/gateway/chat.gateway.js';
+import type { Position } from '../src/protocol.js';
+import { Channel } from './support/channel.js';
+import { TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
 
 const JWT_SECRET = 'a secret of at least thirty-two bytes, for tests';
@@ -12,6 +17,10 @@ function token(claims: JWTPayload, secret = JWT_SECRET): Promise<string> {
   return new SignJWT({ iss: 'tests', aud: 'mooring', exp: now() + 60, ...claims })
     .setProtectedHeader({ alg: 'HS256' })
     .sign(new TextEncoder().encode(secret));
+}
+
+function ofAda(claims: JWTPayload = {}): Promise<string> {
+  return token({ sub: 'ada', ...claims });
 }
 
 describe('AUTH=jwt', () => {
@@ -78,21 +87,116 @@ describe('AUTH=jwt', () => {
     expect(await ada.refused('session:list', { cursor: 'nonsense' })).toBe('invalid_payload');
   });
 
-  it('[CONN-6] at exp the transport is closed, and a client with a fresh token resumes by itself', async () => {
-    const { url } = await gateway(AUTH);
-    const tokens = [await token({ sub: 'ada', exp: now() + 2 }), await token({ sub: 'ada' })];
+  it('[SES-11] a list tells the state of each session', async () => {
+    const { client, model } = await gateway(AUTH);
+    const [ada, watcher] = [await client({ token: await ofAda() }), await client({ token: await ofAda() })];
+    const [attached, detached, orphaned] = [await ada.open(), await ada.open(), await ada.open()];
+    await ada.do('session:leave', { sessionId: detached.sessionId });
+    await ada.send(orphaned.sessionId, 'endless');
+    await model.nextCall();
+    await ada.do('session:leave', { sessionId: orphaned.sessionId });
+    const { sessions } = await watcher.do('session:list', {});
+    expect(Object.fromEntries(sessions.map(({ sessionId, state }) => [sessionId, state]))).toEqual({
+      [attached.sessionId]: 'attached',
+      [detached.sessionId]: 'detached',
+      [orphaned.sessionId]: 'orphaned',
+    });
+    expect(sessions[0]?.sessionId).toBe(orphaned.sessionId);
+  });
+
+  it('[CONN-6] [RES-2] at exp the transport is closed, and a client with a fresh token resumes by itself', async () => {
+    const { url, model } = await gateway(AUTH);
+    const tokens = [await ofAda({ exp: now() + 3 }), await ofAda()];
     const sessionId = 'a-session-of-ada';
+    const at: { position?: Position } = {};
     const socket = new TestClient(url, {
       token: () => tokens.shift(),
-      session: () => ({ sessionId, create: true }),
+      session: () => ({ sessionId, create: true, ...at }),
       reconnection: true,
     });
     onDispose(() => socket.close());
     await socket.connected();
-    expect(await socket.opened.next()).toMatchObject({ sessionId, created: true });
+    const opened = await socket.opened.next();
+    expect(opened).toMatchObject({ sessionId, created: true });
+    await socket.send(sessionId, 'hello');
+    const call = (await model.nextCall()).begin().text('before');
+    await socket.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
+    at.position = socket.position(opened);
     expect(await socket.disconnects.next()).toBe('transport close');
-    expect(await socket.opened.next()).toMatchObject({ sessionId, created: false });
+    call.text(', after').finish();
+    const again = await socket.opened.next();
+    expect(again).toMatchObject({ sessionId, created: false, recovered: true });
+    if (again.turns.length > 0) await socket.turn('completed');
+    const missed = [...again.events, ...socket.events.filter(({ seq }) => seq > again.position.seq)];
+    expect(textOf(missed)).toBe(', after');
     expect(tokens).toHaveLength(0);
+  });
+
+  it('[CONN-6] [CONN-4] at exp a client whose token is not renewed stays out', async () => {
+    const { url } = await gateway(AUTH);
+    const token = await ofAda({ exp: now() + 3 });
+    const socket = new TestClient(url, { token, reconnection: true });
+    onDispose(() => socket.close());
+    await socket.connected();
+    await socket.disconnects.next();
+    await expect(socket.connected()).rejects.toMatchObject({ data: { code: 'unauthorized' } });
+  });
+});
+
+/** A key server that answers when it is let. */
+async function keyServer() {
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const body = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' }] });
+  const asked = new Channel<(status: number) => void>('a request to the key server');
+  const server = createServer((_, response) =>
+    asked.push((status) => response.writeHead(status, { 'content-type': 'application/json' }).end(body)),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onDispose(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`,
+    asked,
+    token: new SignJWT({ sub: 'ada', exp: now() + 60 })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .sign(privateKey),
+  };
+}
+
+describe('JWKS_URL', () => {
+  afterEach(disposeAll);
+
+  it('[SEC-5] while the keys cannot be read nobody is called unauthorized', async () => {
+    const keys = await keyServer();
+    const { url, client } = await gateway({ AUTH: 'jwt', JWKS_URL: keys.url });
+    const token = await keys.token;
+    const early = new TestClient(url, { token });
+    onDispose(() => early.close());
+    const refusal = expect(early.connected()).rejects.toMatchObject({ data: { code: 'internal' } });
+    (await keys.asked.next())(503);
+    await refusal;
+    const later = client({ token });
+    (await keys.asked.next())(200);
+    expect(await (await later).open()).toMatchObject({ created: true });
+  });
+
+  it('[LIM-9] a transport carries one socket, however often it asks before it is let in', async () => {
+    const keys = await keyServer();
+    const { url, get } = await gateway({ AUTH: 'jwt', JWKS_URL: keys.url });
+    const peer = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+    const answers = new Channel<string>('an answer');
+    peer.addEventListener('message', ({ data }) => answers.push(String(data)));
+    await answers.next();
+    const join = `40${JSON.stringify({ token: await keys.token })}`;
+    for (let count = 0; count < 20; count += 1) peer.send(join);
+    for (let count = 1; count < 20; count += 1)
+      expect(await answers.next()).toContain('"code":"invalid_payload"');
+    (await keys.asked.next())(200);
+    expect(await answers.next()).toMatch(/^40{/);
+    expect(get(ChatGateway).sockets).toBe(1);
+    peer.close();
   });
 });
 

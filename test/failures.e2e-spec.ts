@@ -168,8 +168,11 @@ describe('limits of a turn', () => {
     const first = await model.nextCall();
     const waiting = await socket.send(two.sessionId, 'two');
     expect(model.calls).toHaveLength(1);
-    expect(await socket.do('turn:cancel', { sessionId: two.sessionId })).toMatchObject({
-      turnId: waiting.turnId,
+    expect(await socket.refused('turn:cancel', { sessionId: two.sessionId })).toBe('turn_not_found');
+    const { turnId } = waiting;
+    expect(await socket.do('turn:cancel', { sessionId: two.sessionId, turnId })).toEqual({
+      turnId,
+      cancelled: true,
     });
     await socket.send(two.sessionId, 'three');
     first.answer('1');

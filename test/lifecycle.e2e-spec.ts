@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Clock } from '../src/clock.js';
 import { SessionReaper } from '../src/sessions/session.reaper.js';
 import { SessionStore } from '../src/sessions/session.store.js';
-import { until } from './support/channel.js';
+import { TurnLease } from '../src/sessions/turn.lease.js';
+import { Channel, until } from './support/channel.js';
 import { newCredentials, TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose, temporaryDirectory } from './support/gateway.js';
 
@@ -70,6 +71,24 @@ describe.each(['memory', 'sqlite'])('expiry, %s store', (STORE) => {
   });
 });
 
+describe('expiry across a restart', () => {
+  afterEach(disposeAll);
+
+  it('[SES-8] [SES-7] a session whose time passes while nothing runs is refused, also before the first sweep', async () => {
+    const env = { STORE: 'sqlite', DATA_DIR: await temporaryDirectory(), SESSION_TTL: '1s' };
+    const first = await gateway(env);
+    const credentials = newCredentials();
+    const socket = await first.client();
+    await socket.open({ ...credentials, create: true });
+    await first.stop();
+    const stopped = first.get(Clock).now();
+    await until(() => first.get(Clock).now() > stopped + 1_100, 'its time to pass');
+    const second = await gateway(env);
+    const back = await second.client();
+    expect(await back.refused('session:open', { ...credentials, create: true })).toBe('session_not_found');
+  });
+});
+
 describe('drain', () => {
   afterEach(disposeAll);
 
@@ -91,6 +110,7 @@ describe('drain', () => {
     expect(await socket.refused('message:send', { sessionId, messageId: 'three', text: 'new' })).toBe(
       'draining',
     );
+    expect(await socket.refused('turn:retry', { sessionId, retryId: 'r' })).toBe('draining');
     expect(await socket.do('message:send', { sessionId, messageId: 'one', text: 'running' })).toMatchObject({
       turnId: running.turnId,
       duplicate: true,
@@ -127,5 +147,25 @@ describe('drain', () => {
     expect(await socket.turn('interrupted')).toMatchObject({ reason: 'draining' });
     expect(textOf(socket.events)).toBe('kept');
     await stopped;
+  });
+
+  it('[OPS-7] a turn that was being begun as the time passed ends as draining too', async () => {
+    const { client, model, get, stop } = await gateway({ DRAIN_TIMEOUT: '0ms' });
+    const lease = get(TurnLease);
+    const begin = new Channel<() => void>('the begin of the turn');
+    const next = lease.next.bind(lease);
+    lease.next = (...turn) => new Promise<void>((resolve) => begin.push(resolve)).then(() => next(...turn));
+    const socket = await client();
+    const { sessionId } = await socket.open();
+    await socket.send(sessionId, 'late');
+    const goOn = await begin.next();
+    const stopped = stop();
+    await socket.draining.next();
+    // The drain's timer of no milliseconds has fired before an answer has come.
+    await socket.do('session:history', { sessionId });
+    goOn();
+    expect(await socket.turn('interrupted')).toMatchObject({ reason: 'draining' });
+    await stopped;
+    expect(model.calls).toHaveLength(0);
   });
 });

@@ -72,6 +72,8 @@ describe('sessions', () => {
     const credentials = newCredentials();
     const metadata = { plan: 'gold' };
     expect(await socket.open({ ...credentials, create: true, metadata })).not.toHaveProperty('metadata');
+    const large = { text: 'x'.repeat(LIMITS.metadataBytes) };
+    expect(await socket.refused('session:open', { metadata: large })).toBe('invalid_payload');
     await stop();
     const disk = readdirSync(DATA_DIR)
       .map((name) => readFileSync(join(DATA_DIR, name), 'latin1'))

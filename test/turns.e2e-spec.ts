@@ -158,6 +158,19 @@ describe('turns', () => {
     expect(stored[1]?.metadata).toMatchObject({ status: 'cancelled', usage: { estimated: true } });
   });
 
+  it('[TURN-3] a stop right after a send reaches its turn, whether it has begun or not', async () => {
+    const { client, model } = await gateway({ STORE: 'sqlite' });
+    model.autoAnswer = () => undefined;
+    const socket = await client();
+    const { sessionId } = await socket.open();
+    for (let round = 0; round < 8; round += 1) {
+      const sent = socket.send(sessionId, 'too hasty');
+      const stopped = socket.do('turn:cancel', { sessionId });
+      expect(await stopped).toEqual({ turnId: (await sent).turnId, cancelled: true });
+    }
+    expect(await socket.refused('turn:cancel', { sessionId, turnId: 'nothing' })).toBe('turn_not_found');
+  });
+
   it('[TURN-4 EVT-5] a waiting turn that is cancelled ends unrun, before those still waiting', async () => {
     const { client, model } = await gateway();
     const socket = await client();

@@ -207,7 +207,12 @@ function lastAnswer({ messages }) {
 }
 
 function say(text) {
-  $('announcer').textContent = text;
+  const announcer = $('announcer');
+  announcer.textContent = text;
+  // Said once: whoever reads or searches the page does not find the answer twice.
+  setTimeout(() => {
+    if (announcer.textContent === text) announcer.textContent = '';
+  }, 1_000);
 }
 
 function fitToContent(area) {

@@ -117,6 +117,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
 
   /** Ends the given turn, or the present one. What the user saw of its answer is kept. */
   async cancel(sessionId: string, turnId?: string): Promise<{ turnId: string; cancelled: boolean }> {
+    // A turn that is just beginning is the running one to whoever stops it right after having sent it.
+    if (turnId === undefined) await this.#workers.get(sessionId)?.beginning;
     let outcome = await this.store.accept(sessionId, { kind: 'cancel', turnId });
     if (outcome.kind === 'running') {
       const ending = await this.lease.stop(sessionId, outcome.turnId, { state: 'cancelled' });
@@ -245,8 +247,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
           if (worker.turn) await this.runner.run(worker.turn, next.agent, fence);
           return 'again';
         case 'abandoned':
-          await this.runner.finaliseAbandoned(sessionId, next, fence);
-          return 'again';
+          if (await this.runner.finaliseAbandoned(sessionId, next, fence)) return 'again';
+          throw new Error('an abandoned turn could not be ended');
         case 'idle':
           if (worker.again) return 'idle';
           // In the same tick as the look at `again`: a send that comes later starts a worker of its own.
@@ -289,6 +291,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
       // They may yet run unwatched: look again later.
       this.#watch(sessionId);
     }
+    // Somebody may have come back meanwhile.
+    if (this.bindings.isAttached(sessionId)) return;
     this.#workers.get(sessionId)?.turn?.decide({ state: 'interrupted', reason });
   }
 }

@@ -87,12 +87,12 @@ export class TurnRunner {
     });
   }
 
-  /** Ends a turn whose process died, from what its log holds. */
+  /** Ends a turn whose process died, from what its log holds; false where the store does not take it. */
   async finaliseAbandoned(
     sessionId: string,
     { turn, agent, events }: Extract<NextTurn, { kind: 'abandoned' }>,
     fence: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const fold = new AnswerFold();
     let createdAt = this.clock.iso();
     for (const event of events) {
@@ -110,8 +110,9 @@ export class TurnRunner {
     const usage = await this.steps.estimateUsage(sessionId, agent, fold);
     const ending: Ending = { state: 'interrupted', reason: 'node_lost' };
     const closing = close(fold, turn, ending, createdAt, usage);
-    await emitter.end([...opening, ...closing], { ending, answer: fold.message, usage });
-    this.#report(ending, turn.agent, { durationMs: 0, usage });
+    const ended = await emitter.end([...opening, ...closing], { ending, answer: fold.message, usage });
+    if (ended) this.#report(ending, turn.agent, { durationMs: 0, usage });
+    return ended;
   }
 
   #failure(turn: RunningTurn, error: unknown): Ending {

@@ -23,28 +23,30 @@ const canonical = Transform(({ value }: { value: unknown }) =>
   typeof value === 'string' ? value.trim().toLowerCase() : value,
 );
 
+// Validators of a field run from the lowest decorator up, and the first that fails is told: types come last.
+
 export class PositionDto {
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   epoch!: string;
 
-  @IsInt()
   @Min(0)
   @Max(Number.MAX_SAFE_INTEGER)
+  @IsInt()
   seq!: number;
 }
 
 export class OpenDto implements OpenRequest {
   @IsOptional()
-  @IsString()
   @Length(sessionIdMinLength, idLength)
   @Matches(ID_PATTERN)
+  @IsString()
   sessionId?: string;
 
   @IsOptional()
-  @IsString()
   @Length(keyMinLength, keyMaxLength)
   @Matches(ID_PATTERN)
+  @IsString()
   key?: string;
 
   @IsOptional()
@@ -53,8 +55,8 @@ export class OpenDto implements OpenRequest {
 
   @IsOptional()
   @canonical
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   agent?: string;
 
   @IsOptional()
@@ -70,45 +72,45 @@ export class OpenDto implements OpenRequest {
 
 /** A session that is bound to the socket. */
 export class SessionDto {
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   sessionId!: string;
 }
 
 export class HistoryDto extends SessionDto {
   @IsOptional()
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   before?: string;
 
   @IsOptional()
-  @IsInt()
   @Min(1)
   @Max(historyPage)
+  @IsInt()
   limit?: number;
 }
 
 export class ListDto {
   @IsOptional()
-  @IsInt()
   @Min(1)
   @Max(historyPage)
+  @IsInt()
   limit?: number;
 
   @IsOptional()
-  @IsString()
   @Length(1, 512)
+  @IsString()
   cursor?: string;
 }
 
 export class SendDto extends SessionDto {
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   messageId!: string;
 
   /** Its upper limit has an error code of its own. */
-  @IsString()
   @MinLength(1)
+  @IsString()
   text!: string;
 
   @IsOptional()
@@ -118,31 +120,31 @@ export class SendDto extends SessionDto {
 
 export class CancelDto extends SessionDto {
   @IsOptional()
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   turnId?: string;
 }
 
 export class RetryDto extends SessionDto {
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   retryId!: string;
 
   @IsOptional()
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   messageId?: string;
 
   @IsOptional()
-  @IsString()
   @MinLength(1)
+  @IsString()
   text?: string;
 }
 
 export class SwitchDto extends SessionDto {
   @canonical
-  @IsString()
   @Length(1, idLength)
+  @IsString()
   agent!: string;
 }
 

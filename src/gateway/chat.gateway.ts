@@ -105,6 +105,12 @@ export class ChatGateway
     this.server.emit('server:draining', { graceMs });
   }
 
+  /** Resolves when every socket took what it was sent. */
+  async flushed(): Promise<void> {
+    const sockets = [...this.server.of('/').sockets.values()];
+    await Promise.all(sockets.map(({ conn }) => outboxOf(conn).emptied()));
+  }
+
   get sockets(): number {
     return this.server.of('/').sockets.size;
   }
@@ -200,7 +206,12 @@ export class ChatGateway
     return { ok: true, data: { agent: pinned.id } };
   }
 
-  #open(socket: ClientSocket, request: OpenDto, deliver: (opened: OpenedSession) => void): Promise<void> {
+  async #open(
+    socket: ClientSocket,
+    request: OpenDto,
+    deliver: (opened: OpenedSession) => void,
+  ): Promise<void> {
+    limitMetadata(request.metadata);
     return this.sessions.open(socket.data.connection, request, () => this.#agent(request.agent), deliver);
   }
 
@@ -209,6 +220,12 @@ export class ChatGateway
     const agent = this.catalog.get(id);
     if (!agent) throw new RequestError('agent_not_found', 'There is no such agent.');
     return agent;
+  }
+}
+
+function limitMetadata(metadata: Record<string, unknown> | undefined): void {
+  if (metadata && Buffer.byteLength(JSON.stringify(metadata)) > LIMITS.metadataBytes) {
+    throw RequestError.invalid('metadata', `its JSON has up to ${LIMITS.metadataBytes} bytes`);
   }
 }
 

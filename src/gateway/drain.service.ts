@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import {
   Injectable,
   Logger,
@@ -7,6 +8,9 @@ import {
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { Config } from '../config.js';
 import { ChatGateway } from './chat.gateway.js';
+
+/** How long clients are waited for that are slow to take the last events. */
+const FLUSH_MS = 1_000;
 
 /**
  * A graceful stop: no new connections and turns, clients told to come back elsewhere, running turns finished
@@ -38,6 +42,8 @@ export class DrainService implements OnApplicationBootstrap, BeforeApplicationSh
     this.loop.stopAdmitting();
     this.gateway.announceDraining(drainTimeoutMs);
     await this.loop.drain(drainTimeoutMs);
+    // A transport that is closed drops what it has not written: the ends of the turns among it.
+    await Promise.race([this.gateway.flushed(), setTimeout(FLUSH_MS, undefined, { ref: false })]);
     this.#logger.log('drained');
   }
 }

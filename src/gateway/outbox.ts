@@ -16,6 +16,12 @@ interface WebSocketLike {
   on?: (event: 'ping', listener: () => void) => void;
 }
 
+interface Waiter {
+  /** How many bytes may still be unsent. */
+  bytes: number;
+  resolve: () => void;
+}
+
 const outboxes = new WeakMap<Transport, Outbox>();
 
 /** The one outbox of a transport. */
@@ -38,7 +44,7 @@ export class Outbox {
   #pastLimit = 0;
   #closed = false;
   #stalled?: NodeJS.Timeout;
-  #waiting: (() => void)[] = [];
+  #waiting: Waiter[] = [];
 
   constructor(private readonly transport: Transport) {
     transport.on('packetCreate', ({ data }) => this.#add(sizeOf(data)));
@@ -63,8 +69,17 @@ export class Outbox {
 
   /** Resolves when it is not congested, or closed. */
   relieved(): Promise<void> {
-    if (!this.congested || this.#closed) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#until(LIMITS.unsentBytes);
+  }
+
+  /** Resolves when all of it is written, or it is closed. */
+  emptied(): Promise<void> {
+    return this.#until(0);
+  }
+
+  #until(bytes: number): Promise<void> {
+    if (this.#closed || this.#unsent <= bytes) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ bytes, resolve }));
   }
 
   #add(bytes: number): void {
@@ -84,12 +99,12 @@ export class Outbox {
     this.#unsent = Math.max(0, this.#unsent - this.#writing);
     this.#writing = 0;
     this.#pastLimit = 0;
+    if (this.#waiting.length > 0) this.#letGo();
     if (!this.#stalled) return;
     clearTimeout(this.#stalled);
     this.#stalled = undefined;
-    if (this.congested) return this.#watch();
-    this.onDrained();
-    this.#letGo();
+    if (this.congested) this.#watch();
+    else this.onDrained();
   }
 
   #close(): void {
@@ -99,7 +114,10 @@ export class Outbox {
   }
 
   #letGo(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    for (const waiter of this.#waiting.splice(0)) {
+      if (this.#closed || this.#unsent <= waiter.bytes) waiter.resolve();
+      else this.#waiting.push(waiter);
+    }
   }
 }
 

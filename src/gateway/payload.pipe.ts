@@ -25,8 +25,9 @@ export class PayloadPipe extends ValidationPipe {
 
 export function invalidPayload(issues: Issue[]): RequestError {
   const [first] = issues;
-  const message = first ? `${first.path || 'payload'}: ${first.message}` : 'The payload cannot be used.';
-  return new RequestError('invalid_payload', message, { issues });
+  // class-validator's own messages begin with the field's name.
+  const message = first && (first.path === '' ? `payload: ${first.message}` : first.message);
+  return new RequestError('invalid_payload', message ?? 'The payload cannot be used.', { issues });
 }
 
 function issuesOf(error: ValidationError, parent = ''): Issue[] {

@@ -86,7 +86,9 @@ export class SessionBindings {
     }
     // The transport may have closed, or the session ended, while the log was read.
     if (!reading || this.#find(connection, sessionId) !== binding) {
-      await this.unbind(connection, sessionId);
+      // One that is held still has the session's last events to come.
+      if (held && this.#find(connection, sessionId) === held) this.#resume(held);
+      else await this.unbind(connection, sessionId);
       throw RequestError.sessionNotFound();
     }
     binding.cursor = reading.position;

@@ -154,9 +154,7 @@ function repeated(session: Session, known: RequestRecord, digest: string): Decis
 }
 
 function decideCancel(session: Session, command: CancelCommand, lookup: Lookup): Decision {
-  // Without an id it means the turn that the user sees as the present one. Between its acceptance and its
-  // begin that is the first waiting one: a stop pressed at once must not miss it.
-  const turnId = command.turnId ?? session.running?.turnId ?? session.waiting[0]?.turnId;
+  const turnId = command.turnId ?? session.running?.turnId;
   if (turnId === undefined) return { outcome: { kind: 'no_turn' } };
   if (session.running?.turnId === turnId) return { outcome: { kind: 'running', turnId } };
   if (session.waiting.some((turn) => turn.turnId === turnId)) {

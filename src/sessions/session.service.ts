@@ -94,6 +94,7 @@ export class SessionService {
     limit: number = LIMITS.snapshotMessages,
   ): Promise<{ messages: UIMessage[]; hasMore: boolean }> {
     const page = await this.store.messages(sessionId, { before, limit });
+    if (!page && before === undefined) throw RequestError.sessionNotFound();
     if (!page) throw RequestError.invalid('before', 'no message of this session has this id');
     return page;
   }

@@ -124,7 +124,7 @@ export function describeTurns(get: () => StoreUnderTest): void {
       expect(await talk.next(first)).toEqual({ kind: 'deposed' });
       await lease.release(talk.sessionId, first);
       expect(await lease.claim(talk.sessionId)).toBeUndefined();
-      await talk.accept({ kind: 'cancel' });
+      await talk.accept({ kind: 'cancel', turnId: 'turn of m1' });
       expect(await talk.next(second)).toEqual({ kind: 'idle' });
       expect(await talk.claim()).toBeGreaterThan(second);
       expect(await lease.claim('no such session at all')).toBeUndefined();
@@ -270,7 +270,7 @@ export function describeTurns(get: () => StoreUnderTest): void {
       expect(await talk.retry('r2')).toEqual({ kind: 'busy' });
       // An id of a send is no id of a retry.
       expect(await talk.retry('m1')).toEqual({ kind: 'busy' });
-      await talk.accept({ kind: 'cancel' });
+      await talk.accept({ kind: 'cancel', turnId: 'turn of retry r1' });
       expect(idsOf(await talk.messages())).toEqual(['m1', 'unrun cancelled']);
       expect(await talk.retry('m1')).toMatchObject({ kind: 'accepted', turnId: 'turn of retry m1' });
     });
