@@ -13,7 +13,7 @@ export function describeFeed(get: () => StoreUnderTest): void {
       expect(talk.packets).toEqual([]);
       await talk.turn('m2');
       await talk.send('m3');
-      await talk.accept({ kind: 'cancel' });
+      await talk.accept({ kind: 'cancel', turnId: 'turn of m3' });
       let { seq } = position;
       for (const { epoch, from, to, events } of talk.packets) {
         expect({ epoch, from }).toEqual({ epoch: position.epoch, from: seq });
