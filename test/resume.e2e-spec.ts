@@ -97,6 +97,28 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     }
   });
 
+  it('[LIM-6] [RES-5] a replay past what a socket may hold is followed by what comes live', async () => {
+    const { client, model } = await gateway({ STORE });
+    const [watcher, late] = [await client(), await client()];
+    const credentials = newCredentials();
+    const { position } = await watcher.open({ ...credentials, create: true });
+    await watcher.send(credentials.sessionId, 'A long story.');
+    const call = (await model.nextCall()).begin();
+    const piece = 'x'.repeat(64 * 1024);
+    const pieces = (2 * LIMITS.unsentBytes) / piece.length;
+    for (let count = 0; count < pieces; count += 1) {
+      call.text(piece);
+      await watcher.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
+    }
+    const opened = await late.open({ ...credentials, position });
+    expect(opened.recovered).toBe(true);
+    expect(textOf(opened.events)).toHaveLength(2 * LIMITS.unsentBytes);
+    call.text('the end').finish();
+    await late.turn('completed');
+    expect(textOf(late.events)).toBe('the end');
+    expect(late.received[0]?.from).toBe(opened.position.seq);
+  });
+
   it('[RES-6] past the resume window an ended turn is a snapshot', async () => {
     const { client, model } = await gateway({ STORE, RESUME_WINDOW: '20ms' });
     model.autoAnswer = (call) => call.answer('ok');

@@ -1,7 +1,10 @@
+import { Logger } from '@nestjs/common';
 import type { Server, Socket } from 'socket.io';
 import type { ClientEvents, EventPacket, ServerEvents } from '../protocol.js';
 import type { Connection, Principal } from '../sessions/connection.js';
 import { outboxOf, type Outbox } from './outbox.js';
+
+const logger = new Logger('Connections');
 
 export interface SocketData {
   connection: SocketConnection;
@@ -41,7 +44,8 @@ export class SocketConnection implements Connection {
     this.socket.emit('session:events', packet);
   }
 
-  reconnect(_reason: string): void {
+  reconnect(reason: string): void {
+    logger.debug(`closing a transport: ${reason}`);
     this.socket.conn.close();
   }
 

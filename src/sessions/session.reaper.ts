@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Config } from '../config.js';
+import { PeriodicTask } from './periodic.task.js';
 import { SessionService } from './session.service.js';
 
 /** Sweeps often enough that a session outlives its time by a tenth at most, and not more than each second. */
@@ -9,9 +10,8 @@ const SWEEP_MAX_MS = 30_000;
 /** Periodically ends the sessions that nobody came back to. */
 @Injectable()
 export class SessionReaper implements OnApplicationBootstrap, OnModuleDestroy {
+  readonly #task = new PeriodicTask(() => this.sweep());
   readonly #logger = new Logger(SessionReaper.name);
-  #timer?: NodeJS.Timeout;
-  #sweeping?: Promise<void>;
 
   constructor(
     private readonly sessions: SessionService,
@@ -20,15 +20,11 @@ export class SessionReaper implements OnApplicationBootstrap, OnModuleDestroy {
 
   onApplicationBootstrap(): void {
     const every = Math.min(SWEEP_MAX_MS, Math.max(SWEEP_MIN_MS, this.config.sessionTtlMs / 10));
-    this.#timer = setInterval(() => {
-      this.#sweeping ??= this.sweep().finally(() => (this.#sweeping = undefined));
-    }, every);
-    this.#timer.unref();
+    this.#task.start(every);
   }
 
-  async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#sweeping;
+  onModuleDestroy(): Promise<void> {
+    return this.#task.stop();
   }
 
   async sweep(): Promise<void> {

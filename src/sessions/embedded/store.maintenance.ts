@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Config } from '../../config.js';
+import { PeriodicTask } from '../periodic.task.js';
 import { ActiveSessions } from './active.sessions.js';
 
 /** Often enough that the journal stays short, seldom enough to cost nothing. */
@@ -8,9 +9,8 @@ const EVERY_MS = 5_000;
 /** Lets go of what nobody can ask for any more, piece by piece, beside the work. */
 @Injectable()
 export class StoreMaintenance implements OnApplicationBootstrap, OnModuleDestroy {
+  readonly #task = new PeriodicTask(() => this.run());
   readonly #logger = new Logger(StoreMaintenance.name);
-  #timer?: NodeJS.Timeout;
-  #running?: Promise<void>;
 
   constructor(
     private readonly sessions: ActiveSessions,
@@ -18,15 +18,11 @@ export class StoreMaintenance implements OnApplicationBootstrap, OnModuleDestroy
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => {
-      this.#running ??= this.run().finally(() => (this.#running = undefined));
-    }, EVERY_MS);
-    this.#timer.unref();
+    this.#task.start(EVERY_MS);
   }
 
-  async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#running;
+  onModuleDestroy(): Promise<void> {
+    return this.#task.stop();
   }
 
   async run(): Promise<void> {
