@@ -1,68 +1,42 @@
-import { afterEach, beforeAll, afterAll, describe, expect, it } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, BrowserContext } from 'playwright-core';
+import { ChatGateway } from '../src/gateway/chat.gateway.js';
 import { browserAvailable, launchBrowser } from './support/browser.js';
 import { until } from './support/channel.js';
+import { cutAll } from './support/cut.js';
 import { disposeAll, gateway, onDispose, temporaryDirectory, type TestGateway } from './support/gateway.js';
+import { gatewayProcess } from './support/gateway.process.js';
+import { startOpenAiServer } from './support/openai.server.js';
+import { ChatPage } from './support/page.js';
 
 let browser: Browser;
+const chats: ChatPage[] = [];
 
-/** The page, with whatever it complains of. */
-async function open(context: BrowserContext, url: string): Promise<{ page: Page; complaints: string[] }> {
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    if (/Content Security Policy|Uncaught/.test(message.text())) complaints.push(message.text());
-  });
-  await page.goto(url);
-  await connected(page);
-  return { page, complaints };
-}
-
-async function connected(page: Page): Promise<void> {
-  await page.locator('[data-testid=connection][data-state=connected]').waitFor();
-}
-
-async function context(options: object = {}): Promise<BrowserContext> {
-  const made = await browser.newContext(options);
+/** A visitor: tabs of one context share what the page keeps. */
+async function visitor(): Promise<BrowserContext> {
+  const made = await browser.newContext();
   onDispose(() => made.close());
   return made;
 }
 
-async function say(page: Page, text: string): Promise<void> {
-  await page.getByTestId('composer').fill(text);
-  await page.getByTestId('composer').press('Enter');
+async function open(context: BrowserContext, url: string): Promise<ChatPage> {
+  const chat = await ChatPage.open(context, url);
+  chats.push(chat);
+  return chat;
 }
 
-/** `role status: text` of each message, as the page shows them. */
-async function shown(page: Page): Promise<string[]> {
-  const rows: string[] = [];
-  for (const message of await page.getByTestId('message').all()) {
-    const [role, status] = [
-      await message.getAttribute('data-role'),
-      await message.getAttribute('data-status'),
-    ];
-    const text = (await message.getByTestId('text').allTextContents()).join('');
-    rows.push(`${role} ${status}: ${text}`);
-  }
-  return rows;
+/** A visitor's first tab, with an answer of which the first word is shown. */
+async function answering(running: TestGateway) {
+  const context = await visitor();
+  const chat = await open(context, running.url);
+  await chat.say('Tell me');
+  const call = (await running.model.nextCall()).begin().text('one ');
+  await chat.shows('user sent: Tell me', 'assistant streaming: one ');
+  return { context, chat, call };
 }
 
-async function shows(page: Page, ...rows: string[]): Promise<void> {
-  let last: string[] = [];
-  await until(async () => {
-    last = await shown(page);
-    return JSON.stringify(last) === JSON.stringify(rows);
-  }, JSON.stringify(rows)).catch((error: unknown) => {
-    throw new Error(`${String(error)}; the page shows ${JSON.stringify(last)}`);
-  });
-}
-
-async function begun(
-  running: TestGateway,
-): Promise<{ page: Page; complaints: string[]; context: BrowserContext }> {
-  const made = await context();
-  return { ...(await open(made, running.url)), context: made };
+async function unattended({ get }: TestGateway): Promise<void> {
+  await until(() => get(ChatGateway).sockets === 0, 'the page to be gone');
 }
 
 (browserAvailable ? describe : describe.skip)('the page in a real browser', () => {
@@ -70,118 +44,215 @@ async function begun(
     browser = await launchBrowser();
   });
   afterAll(() => browser.close());
-  afterEach(disposeAll);
+  afterEach(async () => {
+    const complaints = chats.splice(0).flatMap((chat) => chat.complaints);
+    await disposeAll();
+    expect(complaints).toEqual([]);
+  });
 
   it('[WEB-1] cut in the middle of an answer, it ends with the whole text, once', async () => {
     const running = await gateway();
-    const { page, complaints } = await begun(running);
-    await say(page, 'Tell me');
-    const call = (await running.model.nextCall()).begin().text('before ');
-    await shows(page, 'user sent: Tell me', 'assistant streaming: before ');
-    await page.getByTestId('cut').click();
-    await page.locator('[data-testid=connection]:not([data-state=connected])').waitFor();
-    call.text('during ');
-    await connected(page);
-    call.text('after').finish();
-    await shows(page, 'user sent: Tell me', 'assistant completed: before during after');
-    expect(complaints).toEqual([]);
+    const { chat, call } = await answering(running);
+    await chat.at('cut').click();
+    await chat.away();
+    await unattended(running);
+    call.text('two ');
+    expect(await chat.messages()).toEqual(['user sent: Tell me', 'assistant streaming: one ']);
+    await chat.connected();
+    await chat.shows('user sent: Tell me', 'assistant streaming: one two ');
+    call.text('three').finish();
+    await chat.shows('user sent: Tell me', 'assistant completed: one two three');
+    expect(running.model.calls).toHaveLength(1);
+  });
+
+  it('[WEB-1] its connection destroyed by the server again and again, it ends with the whole text, once', async () => {
+    const running = await gateway();
+    const { chat, call } = await answering(running);
+    let text = 'one ';
+    for (const [during, after] of [
+      ['two ', 'three '],
+      ['four ', 'five '],
+      ['six ', 'seven '],
+    ] as const) {
+      expect(await cutAll(running)).toBe(1);
+      call.text(during);
+      await chat.away();
+      await chat.connected();
+      call.text(after);
+      text += during + after;
+      await chat.shows('user sent: Tell me', `assistant streaming: ${text}`);
+    }
+    await cutAll(running);
+    call.text('eight').finish();
+    await chat.shows('user sent: Tell me', `assistant completed: ${text}eight`);
   });
 
   it('[WEB-1] reloaded, and closed and reopened, in the middle of an answer', async () => {
     const running = await gateway();
-    const { page, complaints, context } = await begun(running);
-    await say(page, 'Tell me');
-    const call = (await running.model.nextCall()).begin().text('one ');
-    await shows(page, 'user sent: Tell me', 'assistant streaming: one ');
-    await page.reload();
-    await shows(page, 'user sent: Tell me', 'assistant streaming: one ');
+    const { context, chat, call } = await answering(running);
+    await chat.page.reload();
+    await chat.shows('user sent: Tell me', 'assistant streaming: one ');
     call.text('two ');
-    await shows(page, 'user sent: Tell me', 'assistant streaming: one two ');
-    await page.close();
+    await chat.shows('user sent: Tell me', 'assistant streaming: one two ');
+    await chat.page.close();
+    await unattended(running);
     call.text('three ');
     const reopened = await open(context, running.url);
     call.text('four').finish();
-    await shows(reopened.page, 'user sent: Tell me', 'assistant completed: one two three four');
+    await reopened.shows('user sent: Tell me', 'assistant completed: one two three four');
     await reopened.page.reload();
-    await shows(reopened.page, 'user sent: Tell me', 'assistant completed: one two three four');
-    expect([...complaints, ...reopened.complaints]).toEqual([]);
+    await reopened.shows('user sent: Tell me', 'assistant completed: one two three four');
+    expect(running.model.calls).toHaveLength(1);
+  });
+
+  it('[WEB-1] an answer that ended while the page was closed is there when it returns', async () => {
+    const running = await gateway();
+    const { context, chat, call } = await answering(running);
+    await chat.page.close();
+    await unattended(running);
+    call.text('two').finish();
+    const reopened = await open(context, running.url);
+    await reopened.shows('user sent: Tell me', 'assistant completed: one two');
+  });
+
+  it.each(['the request', 'its answer'])(
+    '[WEB-1] [MSG-2] a message is sent again when %s was lost, and runs once',
+    async (what) => {
+      const running = await gateway();
+      const chat = await ChatPage.blank(await visitor());
+      chats.push(chat);
+      let cut: (() => void) | undefined;
+      await chat.page.routeWebSocket(/socket\.io/, (route) => {
+        const server = route.connectToServer();
+        let broken = false;
+        route.onMessage((message) => {
+          if (!cut && String(message).includes('"message:send"')) {
+            broken = true;
+            cut = () => void Promise.all([route.close(), server.close()]);
+          }
+          if (!broken || what === 'its answer') server.send(message);
+        });
+        server.onMessage((message) => {
+          if (!broken) route.send(message);
+        });
+      });
+      await chat.go(running.url);
+      await chat.say('Tell me');
+      await chat.shows('user sending: Tell me');
+      await until(() => cut !== undefined, 'the message');
+      if (what === 'its answer') await until(() => running.model.calls.length === 1, 'the turn');
+      cut?.();
+      (await running.model.nextCall()).answer('Once.');
+      await chat.shows('user sent: Tell me', 'assistant completed: Once.');
+      expect(running.model.calls).toHaveLength(1);
+    },
+  );
+
+  it('[EVT-9] a gap in what it receives makes it come back for what it missed', async () => {
+    const running = await gateway();
+    const chat = await ChatPage.blank(await visitor());
+    chats.push(chat);
+    let lost = 0;
+    await chat.page.routeWebSocket(/socket\.io/, (route) => {
+      const server = route.connectToServer();
+      server.onMessage((message) => {
+        if (String(message).includes('"delta":"two ')) lost += 1;
+        else route.send(message);
+      });
+    });
+    await chat.go(running.url);
+    await chat.say('Tell me');
+    const call = (await running.model.nextCall()).begin().text('one ');
+    await chat.shows('user sent: Tell me', 'assistant streaming: one ');
+    call.text('two ');
+    await until(() => lost > 0, 'a packet to be lost');
+    call.text('three').finish();
+    await chat.shows('user sent: Tell me', 'assistant completed: one two three');
+    expect(lost).toBe(1);
   });
 
   it('[WEB-1] across a restart of the server it comes back by itself', async () => {
     const DATA_DIR = await temporaryDirectory();
     const first = await gateway({ STORE: 'sqlite', DATA_DIR });
-    const { page } = await begun(first);
-    await say(page, 'Tell me');
-    (await first.model.nextCall()).begin().text('so far');
-    await shows(page, 'user sent: Tell me', 'assistant streaming: so far');
-    await say(page, 'And then?');
-    await page.getByTestId('queue').waitFor();
+    const { chat } = await answering(first);
+    await chat.say('And then?');
+    await chat.at('queue').waitFor();
     await first.stop();
+    await chat.away();
     const second = await gateway({ STORE: 'sqlite', DATA_DIR, PORT: new URL(first.url).port });
-    (await second.model.nextCall()).answer('The end.');
-    await shows(
-      page,
+    const call = await second.model.nextCall();
+    expect(call.asked).toBe('And then?');
+    call.answer('The end.');
+    await chat.shows(
       'user sent: Tell me',
-      'assistant interrupted: so far',
+      'assistant interrupted: one ',
+      'user sent: And then?',
+      'assistant completed: The end.',
+    );
+    await chat.connected();
+    await chat.say('Still there?');
+    (await second.model.nextCall()).answer('Yes.');
+    await chat.at('message').nth(5).getByText('Yes.').waitFor();
+  });
+
+  it('[WEB-1] [STO-2] so it does after kill -9, and what it showed stays', async () => {
+    const vendor = await startOpenAiServer();
+    onDispose(() => vendor.stop());
+    const env = { DATA_DIR: await temporaryDirectory(), OPENAI_BASE_URL: vendor.url, MODEL: 'a-model' };
+    const first = await gatewayProcess(env);
+    onDispose(() => first.kill('SIGKILL'));
+    const chat = await open(await visitor(), first.url);
+    await chat.say('Tell me');
+    (await vendor.nextCall()).text('one ');
+    await chat.shows('user sent: Tell me', 'assistant streaming: one ');
+    await chat.say('And then?');
+    await chat.at('queue').waitFor();
+    await first.kill('SIGKILL');
+    await chat.away();
+    const second = await gatewayProcess({ ...env, PORT: new URL(first.url).port });
+    onDispose(() => second.kill('SIGKILL'));
+    const call = await vendor.nextCall();
+    expect(call.asked).toBe('And then?');
+    call.text('The end.').finish();
+    await chat.shows(
+      'user sent: Tell me',
+      'assistant interrupted: one ',
       'user sent: And then?',
       'assistant completed: The end.',
     );
   });
 
-  it('[WEB-2] agents, stop, queue and a second tab', async () => {
+  it('[WEB-2] two tabs show the same, whoever speaks, stops or leaves', async () => {
     const running = await gateway();
-    const { page, context } = await begun(running);
-    expect(await page.getByTestId('agent-select').locator('option').allTextContents()).toEqual([
-      'Alice',
-      'Debbie',
-      'Patricia',
-    ]);
+    const { context, chat, call } = await answering(running);
     const tab = await open(context, running.url);
-    await say(page, 'one');
-    const call = (await running.model.nextCall()).begin().text('partial');
-    await say(page, 'two');
-    await page.getByTestId('queue').waitFor();
-    await page.getByTestId('stop').click();
-    const next = await running.model.nextCall();
-    expect(call.aborted).toBe(true);
-    next.answer('2');
-    const rows = [
-      'user sent: one',
-      'assistant cancelled: partial',
-      'user sent: two',
-      'assistant completed: 2',
-    ];
-    await shows(page, ...rows);
-    await shows(tab.page, ...rows);
-  });
-
-  it('[WEB-2] text is never HTML, and a narrow screen needs no scrolling sideways', async () => {
-    const running = await gateway();
-    const narrow = await context({ viewport: { width: 360, height: 640 } });
-    const { page, complaints } = await open(narrow, running.url);
-    const html = '<img src=x onerror="document.title=1"><b>bold</b>';
-    await say(page, html);
-    (await running.model.nextCall()).answer(`${html} ${'long'.repeat(100)}`);
-    await shows(page, `user sent: ${html}`, `assistant completed: ${html} ${'long'.repeat(100)}`);
-    expect(await page.locator('[data-testid=messages] img, [data-testid=messages] b').count()).toBe(0);
-    expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
-    expect(complaints).toEqual([]);
-  });
-
-  it('[EVT-9] [WEB-2] a gap in what it receives makes it come back for what it missed', async () => {
-    const running = await gateway();
-    const { page } = await begun(running);
-    await say(page, 'Tell me');
-    const call = (await running.model.nextCall()).begin().text('one ');
-    await shows(page, 'user sent: Tell me', 'assistant streaming: one ');
-    const { SocketConnection } = await import('../src/gateway/socket.connection.js');
-    const send = Reflect.get(SocketConnection.prototype, 'send') as () => void;
-    let lost = 0;
-    Reflect.set(SocketConnection.prototype, 'send', () => (lost += 1));
+    await tab.shows('user sent: Tell me', 'assistant streaming: one ');
     call.text('two ');
-    await until(() => lost > 0, 'a packet to be lost');
-    Reflect.set(SocketConnection.prototype, 'send', send);
-    call.text('three').finish();
-    await shows(page, 'user sent: Tell me', 'assistant completed: one two three');
+    for (const each of [chat, tab]) await each.shows('user sent: Tell me', 'assistant streaming: one two ');
+    await tab.say('From the other tab');
+    await chat.at('queue').waitFor();
+    await chat.at('stop').click();
+    (await running.model.nextCall()).answer('To both.');
+    const rows = [
+      'user sent: Tell me',
+      'assistant cancelled: one two ',
+      'user sent: From the other tab',
+      'assistant completed: To both.',
+    ];
+    for (const each of [chat, tab]) await each.shows(...rows);
+    await chat.page.close();
+    await tab.say('Alone');
+    (await running.model.nextCall()).answer('To one.');
+    await tab.shows(...rows, 'user sent: Alone', 'assistant completed: To one.');
+  });
+
+  it('[WEB-2] in an undisturbed conversation the browser finds nothing to remark on', async () => {
+    const running = await gateway();
+    const { chat, call } = await answering(running);
+    call.finish();
+    await chat.shows('user sent: Tell me', 'assistant completed: one ');
+    await chat.page.reload();
+    await chat.shows('user sent: Tell me', 'assistant completed: one ');
+    expect(chat.console).toEqual([]);
   });
 });

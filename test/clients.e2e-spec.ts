@@ -46,7 +46,7 @@ describe('clients that others wrote', () => {
       await until(() => !bindings.isAttached(sessionId), 'the cut to be noticed');
     }
     call.finish();
-    expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
     expect(printed).toBe(words.join(''));
     expect(model.calls).toHaveLength(1);
   });

@@ -2,11 +2,12 @@ import { createServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { failingStart, gatewayProcess } from './support/gateway.process.js';
-import { TestClient } from './support/client.js';
+import { until } from './support/channel.js';
+import { newCredentials, TestClient } from './support/client.js';
 import { disposeAll, onDispose, temporaryDirectory } from './support/gateway.js';
 import { startOpenAiServer } from './support/openai.server.js';
 
@@ -32,6 +33,20 @@ describe('a start', () => {
     expect(code).toBe(1);
     for (const name of ['PORT', 'STORE', 'SESSION_TTL', 'MAX_TURNS']) expect(stderr).toContain(name);
     expect(stderr).not.toContain('    at ');
+  });
+
+  it('[OPS-1] [SEC-4] reads secrets from files, and shows none that cannot be used', async () => {
+    const file = join(await temporaryDirectory(), 'secret');
+    await writeFile(file, 'sk a-secret\n');
+    const { code, stderr } = await failingStart({
+      OPENAI_API_KEY_FILE: file,
+      MODEL: 'm',
+      JWT_SECRET: 'short-one',
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain('OPENAI_API_KEY');
+    expect(stderr).toContain('JWT_SECRET');
+    expect(stderr).not.toMatch(/a-secret|short-one/);
   });
 
   it('[OPS-1] --help prints the table', () => {
@@ -75,9 +90,11 @@ describe('a start', () => {
   });
 
   it('[OPS-2] [OPS-8] says its URL at any log level, and warns of an open key', async () => {
-    const quiet = await gatewayProcess({ STORE: 'memory', LOG_LEVEL: 'error' });
-    onDispose(() => quiet.kill('SIGKILL'));
-    expect(quiet.output().trim().split('\n')).toHaveLength(1);
+    for (const LOG_LEVEL of ['error', 'silent']) {
+      const quiet = await gatewayProcess({ STORE: 'memory', LOG_LEVEL });
+      onDispose(() => quiet.kill('SIGKILL'));
+      expect(quiet.output().trim().split('\n')).toHaveLength(1);
+    }
     const vendor = { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1', OPENAI_API_KEY: 'sk-open-to-all', MODEL: 'm' };
     const open = await gatewayProcess({ STORE: 'memory', HOST: '0.0.0.0', ...vendor });
     onDispose(() => open.kill('SIGKILL'));
@@ -117,6 +134,76 @@ describe('a stop', () => {
     for (const secret of ['sk-never-logged', key, 'nobody else', 'an answer likewise']) {
       expect(running.output()).not.toContain(secret);
     }
+  });
+
+  it('[SEC-4] tokens of clients and of admins are not logged either', async () => {
+    const [JWT_SECRET, ADMIN_TOKEN] = ['a-secret-that-signs-tokens-of-tests', 'the-token-of-an-admin'];
+    const running = await gatewayProcess({
+      STORE: 'memory',
+      AUTH: 'jwt',
+      JWT_SECRET,
+      ADMIN_TOKEN,
+      LOG_LEVEL: 'trace',
+    });
+    onDispose(() => running.kill('SIGKILL'));
+    const token = 'a.broken.token';
+    const refused = new TestClient(running.url, { token });
+    onDispose(() => refused.close());
+    await expect(refused.connected()).rejects.toThrow();
+    for (const given of [ADMIN_TOKEN, 'a-wrong-token']) {
+      await fetch(`${running.url}/admin/sessions`, { headers: { authorization: `Bearer ${given}` } });
+    }
+    expect(await running.kill('SIGINT')).toBe(0);
+    expect(running.output()).toContain('connection refused');
+    for (const secret of [JWT_SECRET, ADMIN_TOKEN, 'a-wrong-token', token]) {
+      expect(running.output()).not.toContain(secret);
+    }
+  });
+
+  it('[OPS-7] exits with 0 also where turns had to be ended, and what waited runs after the next start', async () => {
+    const vendor = await startOpenAiServer();
+    onDispose(() => vendor.stop());
+    const env = {
+      DATA_DIR: await temporaryDirectory(),
+      OPENAI_BASE_URL: vendor.url,
+      MODEL: 'm',
+      DRAIN_TIMEOUT: '100ms',
+    };
+    const first = await gatewayProcess(env);
+    onDispose(() => first.kill('SIGKILL'));
+    const credentials = newCredentials();
+    const { sessionId } = credentials;
+    const socket = await connect(first.url);
+    await socket.open({ ...credentials, create: true });
+    await socket.send(sessionId, 'endless');
+    await socket.send(sessionId, 'waiting');
+    (await vendor.nextCall()).text('begun');
+    await socket.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
+    const exited = first.kill('SIGTERM');
+    expect(await socket.turn('interrupted')).toMatchObject({ reason: 'draining' });
+    expect(await exited).toBe(0);
+
+    const second = await gatewayProcess(env);
+    onDispose(() => second.kill('SIGKILL'));
+    const call = await vendor.nextCall();
+    expect(call.messages.slice(1).map(({ content }) => content)).toEqual(['endless', 'begun', 'waiting']);
+    call.finish();
+  });
+
+  it('[OPS-7] [OPS-9] npm hands signals on', async () => {
+    const { PATH = '' } = process.env;
+    const npm = spawn('npm', ['run', 'start:prod'], {
+      env: { PATH, HOME: await temporaryDirectory(), PORT: '0', STORE: 'memory' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onDispose(async () => npm.kill('SIGKILL'));
+    let output = '';
+    npm.stdout.on('data', (piece: Buffer) => (output += piece.toString()));
+    await until(() => output.includes('Mooring is ready'), 'its start');
+    const exited = new Promise((resolve) => npm.once('close', resolve));
+    npm.kill('SIGTERM');
+    expect(await exited).toBe(0);
+    expect(output).toContain('drained');
   });
 
   it('[OPS-7] a second signal ends it at once', async () => {
