@@ -42,7 +42,11 @@ export class PageView {
   constructor(actions) {
     this.#actions = actions;
     $('cut').addEventListener('click', actions.cut);
-    $('stop').addEventListener('click', actions.stop);
+    $('stop').addEventListener('click', ({ detail }) => {
+      actions.stop();
+      // It goes away: whoever pressed it by keyboard (which counts no clicks) goes on to write.
+      if (detail === 0) $('composer').focus();
+    });
     $('older').addEventListener('click', actions.loadOlder);
     $('latest').addEventListener('click', () => this.follow());
     $('new').addEventListener('click', () => {

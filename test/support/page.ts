@@ -25,13 +25,7 @@ export class ChatPage {
     return new ChatPage(await context.newPage());
   }
 
-  /** A tab whose session is bound. */
-  static async open(context: BrowserContext, url: string): Promise<ChatPage> {
-    const chat = await ChatPage.blank(context);
-    await chat.go(url);
-    return chat;
-  }
-
+  /** Resolves when its session is bound. */
   async go(url: string): Promise<void> {
     await this.page.goto(url);
     await this.connected();
@@ -85,7 +79,8 @@ export class ChatPage {
     }
   }
 
-  async focused(): Promise<string> {
-    return (await this.page.locator(':focus').getAttribute('data-testid')) ?? '';
+  /** The test id of what has the focus; '' where that has none. */
+  focused(): Promise<string> {
+    return this.page.evaluate<string>("document.activeElement?.dataset.testid ?? ''");
   }
 }
