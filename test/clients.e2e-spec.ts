@@ -5,29 +5,19 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { io } from 'socket.io-client';
 import { SessionBindings } from '../src/sessions/session.bindings.js';
 import { SessionStore } from '../src/sessions/session.store.js';
-import type { ChatGateway as Gateway } from '../src/gateway/chat.gateway.js';
-import { ChatGateway } from '../src/gateway/chat.gateway.js';
 import { until } from './support/channel.js';
 import { TestClient } from './support/client.js';
+import { cutAll } from './support/cut.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-
-/** Breaks every transport on the server's side, without a word. */
-function cutAll(gateway: Gateway): number {
-  const { server } = gateway as unknown as {
-    server: { engine: { clients: Record<string, { transport: { socket?: { terminate(): void } } }> } };
-  };
-  const clients = Object.values(server.engine.clients);
-  for (const { transport } of clients) transport.socket?.terminate();
-  return clients.length;
-}
 
 describe('clients that others wrote', () => {
   afterEach(disposeAll);
 
   it('[WEB-3] the plain client of the README prints the whole answer once, though it is cut three times', async () => {
-    const { url, model, get } = await gateway();
+    const running = await gateway();
+    const { url, model, get } = running;
     const child = spawn(process.execPath, ['examples/client.mjs', url, 'Count to twelve.'], { cwd: ROOT });
     onDispose(() => Promise.resolve(child.kill()));
     let printed = '';
@@ -42,7 +32,7 @@ describe('clients that others wrote', () => {
       call.text(word);
       if (index % 4 !== 2) continue;
       await until(() => printed.endsWith(word), 'a word to be printed');
-      expect(cutAll(get(ChatGateway))).toBeGreaterThan(0);
+      expect(await cutAll(running)).toBe(1);
       await until(() => !bindings.isAttached(sessionId), 'the cut to be noticed');
     }
     call.finish();

@@ -14,7 +14,7 @@ export interface EngineOptions {
 }
 
 interface Engine {
-  clients: Record<string, Peer>;
+  clients: Record<string, Peer | undefined>;
   opts: EngineOptions;
 }
 
@@ -37,10 +37,18 @@ export function engineOptions(gateway: TestGateway): EngineOptions {
  * @returns how many there were, once the gateway has noticed
  */
 export async function cutAll(gateway: TestGateway): Promise<number> {
-  const peers = Object.values(engineOf(gateway).clients);
+  const peers = Object.values(engineOf(gateway).clients).filter((peer) => peer !== undefined);
   await until(() => peers.every(({ transport }) => transport.name === 'websocket'), 'an upgrade');
   const gone = peers.map((peer) => new Promise<void>((resolve) => peer.once('close', resolve)));
   for (const { transport } of peers) transport.socket?.terminate();
   await Promise.all(gone);
   return peers.length;
+}
+
+/**
+ * Breaks the transport of one client on the server's side, if it is a WebSocket by now.
+ * @param engineId Engine.IO's, which both sides know
+ */
+export function cutOne(gateway: TestGateway, engineId: string): void {
+  engineOf(gateway).clients[engineId]?.transport.socket?.terminate();
 }
