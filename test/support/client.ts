@@ -143,14 +143,20 @@ export class TestClient {
     return last ? { epoch: last.epoch, seq: last.to } : opened.position;
   }
 
-  /** The transport dies without a word, as of a closed laptop. */
+  /** The transport dies without a word, as of a closed laptop; one that is not open yet is let alone. */
   vanish(): void {
-    const { transport } = (
-      this.socket.io as unknown as { engine: { transport: { ws?: { _socket?: { destroy(): void } } } } }
-    ).engine;
-    const raw = transport.ws?._socket;
+    const { engine } = this.socket.io as unknown as {
+      engine?: {
+        readyState: string;
+        transport: { ws?: { _socket?: { destroy(): void } } };
+        close(): void;
+      };
+    };
+    // Engine.IO's client that is closed while it opens says nothing until its connect has timed out (20 s).
+    if (engine?.readyState !== 'open') return;
+    const raw = engine.transport.ws?._socket;
     if (raw) raw.destroy();
-    else this.socket.io.engine.close();
+    else engine.close();
   }
 
   close(): Promise<void> {
