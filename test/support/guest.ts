@@ -177,13 +177,13 @@ export class Guest {
     this.#client.socket.emit(
       name as 'session:open',
       payload as OpenRequest,
-      ((answer: Ack<Requests[Name]['data']>) => {
+      (answer: Ack<Requests[Name]['data']>) => {
         pending.delete(id);
         if (pending !== this.#pending) return;
         if (answer.ok) done(answer.data);
         else if (name === 'session:open' || answer.error.code === 'internal')
           this.#complain(`${name}: ${answer.error.message}`);
-      }),
+      },
     );
   }
 
