@@ -108,8 +108,9 @@ export default defineConfig(
     },
   },
   {
-    // A benchmark measures the built code, which it loads at run time: its types can only be named by import().
-    files: ['bench/**/*.ts'],
+    // The instruments run without a build of their own and measure the built gateway, which they load at run time:
+    // its types can only be named by import().
+    files: ['bench/**/*.ts', 'stress/**/*.ts'],
     rules: { '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }] },
   },
   {
