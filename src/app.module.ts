@@ -3,10 +3,10 @@ import { DiscoveryModule } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { AgentCatalog } from './agents/agent.catalog.js';
 import { AgentLoopService } from './agents/agent-loop.service.js';
-import { AiSdkModelProvider } from './agents/ai-sdk-model.provider.js';
 import { DetachPolicy } from './agents/detach.policy.js';
 import { ModelProvider } from './agents/model.provider.js';
 import { ModelSteps } from './agents/model.steps.js';
+import { OpenAiModelProvider } from './agents/openai/openai-model.provider.js';
 import { ScriptedModelProvider } from './agents/scripted-model.provider.js';
 import { ToolRegistry } from './agents/tool.registry.js';
 import { CurrentTimeTool } from './agents/tools/current-time.tool.js';
@@ -85,7 +85,7 @@ export class AppModule implements OnApplicationShutdown {
         {
           provide: ModelProvider,
           useFactory: () =>
-            model ?? (config.vendor ? new AiSdkModelProvider(config.vendor) : new ScriptedModelProvider()),
+            model ?? (config.vendor ? new OpenAiModelProvider(config.vendor) : new ScriptedModelProvider()),
         },
         ModelSteps,
         TurnRunner,

@@ -1,7 +1,5 @@
-import { types } from 'node:util';
-import { AISDKError, APICallError, InvalidResponseDataError } from '@ai-sdk/provider';
-import type { TurnErrorCode } from '../protocol.js';
-import { ModelError } from './model.provider.js';
+import type { TurnErrorCode } from '../../protocol.js';
+import { ModelError } from '../model.provider.js';
 
 /** What clients are shown of a vendor's own words. */
 const VENDOR_MESSAGE_LENGTH = 200;
@@ -9,41 +7,38 @@ const VENDOR_MESSAGE_LENGTH = 200;
 const CONTEXT_OVERFLOW = /context_length|context length|context window|context size|prompt is too long/i;
 const CONTENT_FILTER = /content_filter|content_policy/i;
 
-/** undici's own limits, 5 minutes each, which matter only where the configured ones are longer. */
-const TIMEOUT_CODES: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
-
-/** How fetch says that it found no answer, and that an answer was cut. */
-const FETCH_FAILURES: ReadonlySet<string> = new Set(['fetch failed', 'terminated']);
-
 /**
- * What went wrong, in the contract's words. It holds no credentials, and no `cause`, since the SDK's errors
- * hold the request's content.
- * @param error what the AI SDK threw, or what its stream gave as an error: the vendor's own words, or the SDK's
- * @throws the error itself if it is none of a vendor
+ * An answer that is none: the status of the response and its body. Errors hold no credentials, and no `cause`.
+ * @param status 300 or more
  */
-export function toModelError(error: unknown, apiKey?: string): ModelError {
-  if (error instanceof ModelError) return error;
-  if (APICallError.isInstance(error) && error.statusCode !== undefined && error.statusCode >= 400) {
-    return refused(error.statusCode, vendorWords(error, apiKey), retryAfterMs(error.responseHeaders ?? {}));
+export function toRefusal(
+  status: number,
+  headers: Record<string, string | string[] | undefined>,
+  body: string,
+  apiKey: string | undefined,
+): ModelError {
+  if (status < 400) {
+    const message = `The model's vendor sends elsewhere (${status}): OPENAI_BASE_URL must name the place itself.`;
+    return new ModelError('provider_error', message);
   }
-  const networkCode = findNetworkCode(error);
-  if (networkCode !== undefined && TIMEOUT_CODES.has(networkCode)) {
-    return new ModelError('provider_timeout', "The model's vendor sent nothing.", { retryable: true });
-  }
-  if (networkCode !== undefined) {
-    const message = `The connection to the model's vendor failed (${networkCode}).`;
-    return new ModelError('provider_error', message, { retryable: true, repeatable: true });
-  }
-  if (InvalidResponseDataError.isInstance(error) && error.data === undefined) return truncated();
-  if (AISDKError.isInstance(error)) {
-    const message = "The model's vendor sent something that cannot be read.";
-    return new ModelError('provider_error', message, { retryable: true });
-  }
-  if (types.isNativeError(error)) throw error;
-  // An error amid the stream, in the vendor's words; some give it the status that it should have had.
+  return refused(status, wordsOf(parse(body), apiKey), retryAfterMs(headers));
+}
+
+/** An error amid the stream, in the vendor's words; some give it the status that it should have had. */
+export function toStreamError(error: unknown, apiKey: string | undefined): ModelError {
   const words = wordsOf({ error }, apiKey);
   const status = words.codes.map(Number).find((code) => code >= 400 && code < 600);
   return refused(status ?? 200, words, undefined);
+}
+
+/**
+ * A connection that could not be made, or broke.
+ * @throws the error itself if it is of no connection: those of sockets, TLS and undici have a code
+ */
+export function toNetworkError(error: unknown): ModelError {
+  if (!isRecord(error) || typeof error.code !== 'string') throw error;
+  const message = `The connection to the model's vendor failed (${error.code}).`;
+  return new ModelError('provider_error', message, { retryable: true, repeatable: true });
 }
 
 interface VendorWords {
@@ -79,11 +74,6 @@ function refused(status: number, { text, codes }: VendorWords, retryAfterMs: num
   return fail('provider_error', `The model's vendor refused the request (${status})${says}`);
 }
 
-function vendorWords(error: APICallError, apiKey: string | undefined): VendorWords {
-  const words = wordsOf(parse(error.responseBody ?? ''), apiKey);
-  return words.text === '' ? { ...words, text: publicText(error.message, apiKey) } : words;
-}
-
 /** `{error: {message, code, type}}` as OpenAI has it, and `{error: text}` and `{message, code}` as others do. */
 function wordsOf(body: unknown, apiKey: string | undefined): VendorWords {
   const outer = isRecord(body) ? body : {};
@@ -101,27 +91,12 @@ function publicText(text: string, apiKey: string | undefined): string {
 }
 
 /** From `retry-after-ms`, or `Retry-After` in seconds or as an HTTP date. */
-function retryAfterMs(headers: Record<string, string>): number | undefined {
-  const { 'retry-after-ms': inMs, 'retry-after': after } = headers;
+function retryAfterMs(headers: Record<string, string | string[] | undefined>): number | undefined {
+  const [inMs, after] = ['retry-after-ms', 'retry-after'].map((name) => [headers[name]].flat()[0]);
   if (inMs !== undefined && Number.isFinite(Number(inMs))) return Math.max(0, Number(inMs));
   if (after === undefined) return undefined;
   const ms = /^\d/.test(after) ? Number(after) * 1_000 : Date.parse(after) - Date.now();
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
-}
-
-/**
- * The code of what a fetch failed of, such as ECONNREFUSED; undefined if no fetch failed. By name, not by
- * class: under jest, fetch's errors are of another realm.
- */
-function findNetworkCode(error: unknown): string | undefined {
-  let failed = false;
-  let code = 'network error';
-  for (let cause = error; types.isNativeError(cause); cause = cause.cause) {
-    failed ||= cause.name === 'TypeError' && FETCH_FAILURES.has(cause.message);
-    failed ||= APICallError.isInstance(cause) && cause.isRetryable;
-    if ('code' in cause && typeof cause.code === 'string') code = cause.code;
-  }
-  return failed ? code : undefined;
 }
 
 export function truncated(): ModelError {
