@@ -441,7 +441,7 @@ async function collect(
   const provider = new OpenAiModelProvider({ baseUrl, apiKey: API_KEY, model: 'test-model' });
   const parts: ModelPart[] = [];
   try {
-    for await (const part of callModel(provider, request, signal, { ...LIMITS, ...limits })) parts.push(part);
+    await callModel(provider, request, signal, { ...LIMITS, ...limits }, (part) => parts.push(part));
     return { parts };
   } catch (error) {
     return { parts, error: error as Error & { options: { retryable?: boolean } } };

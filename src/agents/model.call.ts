@@ -12,7 +12,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export interface CallLimits {
   /** Per attempt, from its start, connecting included, to the first part other than `begin`. */
   firstByteTimeoutMs: number;
-  /** Between later parts; the time that the consumer takes does not count. */
+  /** Between later parts. */
   idleTimeoutMs: number;
   /** What is left of the turn's time; no repeat is waited for that would begin after it. */
   remainingMs?: () => number;
@@ -22,29 +22,31 @@ export interface CallLimits {
 
 /**
  * One model step: the provider's parts, with timeouts, and with 429, 5xx and connection errors repeated for
- * as long as no content (text, reasoning, a tool call) has come. `begin` comes once at most, `finish` last.
+ * as long as no content (text, reasoning, a tool call) has come. `begin` comes once at most, `finish` last;
+ * no part comes once the signal is aborted or this has settled.
  * @throws ModelError, `provider_timeout` and a stream that ended before its finish among them
  * @throws the signal's reason promptly once it is aborted, even if the provider ignores it; the vendor's
- *   request is aborted with it, and also if the consumer leaves early
+ *   request is aborted with it
+ * @throws what `onPart` throws, which ends the call
  */
-export async function* callModel(
+export async function callModel(
   provider: ModelProvider,
   request: ModelRequest,
   signal: AbortSignal,
   limits: CallLimits,
-): AsyncGenerator<ModelPart, void, undefined> {
+  onPart: (part: ModelPart) => void,
+): Promise<void> {
   let began = false;
   for (let repeats = 0; ; repeats += 1) {
     let hasContent = false;
     let delayMs: number | undefined;
     try {
-      for await (const part of attempt(provider, request, signal, limits)) {
-        if (part.type === 'begin' && began) continue;
-        if (part.type === 'begin') began = true;
-        else hasContent = true;
-        yield part;
-      }
-      return;
+      return await attempt(provider, request, signal, limits, (part) => {
+        if (part.type !== 'begin') hasContent = true;
+        else if (began) return;
+        else began = true;
+        onPart(part);
+      });
     } catch (error) {
       signal.throwIfAborted();
       delayMs = hasContent ? undefined : repeatDelayMs(error, repeats, limits);
@@ -69,56 +71,57 @@ export function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function* attempt(
+function attempt(
   provider: ModelProvider,
   request: ModelRequest,
   signal: AbortSignal,
   limits: CallLimits,
-): AsyncGenerator<ModelPart, void, undefined> {
+  onPart: (part: ModelPart) => void,
+): Promise<void> {
   signal.throwIfAborted();
-  const controller = new AbortController();
-  const wait = new Wait(signal, () => controller.abort(signal.reason));
-  let parts: AsyncIterator<ModelPart> | undefined;
-  let finished = false;
-  try {
-    parts = provider.stream(request, controller.signal)[Symbol.asyncIterator]();
+  return new Promise((resolve, reject) => {
+    const controller = new AbortController();
+    let settled = false;
     let hasContent = false;
-    let firstByteLeftMs = limits.firstByteTimeoutMs;
-    while (!finished) {
-      signal.throwIfAborted();
-      const startedAt = performance.now();
-      const next: IteratorResult<ModelPart, unknown> = await wait.until(
-        parts.next(),
-        hasContent ? limits.idleTimeoutMs : firstByteLeftMs,
-        () => {
-          const error = silent(hasContent ? limits.idleTimeoutMs : limits.firstByteTimeoutMs);
-          controller.abort(error);
-          return error;
-        },
-      );
-      // A provider may also end when it is aborted.
-      signal.throwIfAborted();
-      if (next.done) throw endedEarly();
-      if (!hasContent) firstByteLeftMs -= performance.now() - startedAt;
-      hasContent ||= next.value.type !== 'begin';
-      finished = next.value.type === 'finish';
-      yield next.value;
-    }
-  } finally {
-    wait.dispose();
-    // What has finished is not aborted, so that its connection can be used again.
-    if (!finished) controller.abort();
-    if (parts) void release(parts);
-  }
-}
-
-/** Not awaited by its caller: a provider that hangs would hang it too. */
-async function release(parts: AsyncIterator<ModelPart>): Promise<void> {
-  try {
-    await parts.return?.();
-  } catch {
-    // It was told to stop, and how it takes that concerns nobody any more.
-  }
+    const settle = (): void => {
+      settled = true;
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const fail = (error: Error): void => {
+      if (settled) return;
+      settle();
+      controller.abort(error);
+      reject(error);
+    };
+    const onAbort = (): void => fail(signal.reason as Error);
+    const failAfter = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => fail(silent(ms)), Math.min(ms, LONGEST_TIMER_MS));
+    const take = (part: ModelPart): void => {
+      if (settled) return;
+      if (part.type !== 'begin') {
+        // Of one timer, since there is a part for each token.
+        if (hasContent) timer.refresh();
+        else {
+          clearTimeout(timer);
+          timer = failAfter(limits.idleTimeoutMs);
+          hasContent = true;
+        }
+      }
+      try {
+        onPart(part);
+      } catch (error) {
+        fail(error as Error);
+      }
+      if (part.type !== 'finish' || settled) return;
+      // What has finished is not aborted, so that its connection can be used again.
+      settle();
+      resolve();
+    };
+    let timer = failAfter(limits.firstByteTimeoutMs);
+    signal.addEventListener('abort', onAbort);
+    provider.stream(request, controller.signal, take).then(() => fail(endedEarly()), fail);
+  });
 }
 
 /** Undefined: not repeated. */
@@ -139,47 +142,4 @@ function silent(forMs: number): ModelError {
 
 function endedEarly(): ModelError {
   return new ModelError('provider_error', "The model's answer ended before its finish.", { retryable: true });
-}
-
-/**
- * Waits for one thing after another, each with a time limit, until a signal is aborted. One listener serves
- * all waits: racing a promise of the signal for each part of a stream would grow its list of reactions.
- */
-class Wait {
-  #reject?: (reason: Error) => void;
-  readonly #onAbort: () => void;
-
-  constructor(
-    private readonly signal: AbortSignal,
-    onAbort: () => void,
-  ) {
-    this.#onAbort = () => {
-      onAbort();
-      this.#reject?.(this.signal.reason as Error);
-    };
-    signal.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  /** @param onTimeout called if it takes longer, for the error */
-  until<Value>(work: Promise<Value>, limitMs: number, onTimeout: () => Error): Promise<Value> {
-    return new Promise<Value>((resolve, reject) => {
-      const fail = (reason: Error): void => {
-        clearTimeout(timer);
-        reject(reason);
-      };
-      const timer = setTimeout(() => reject(onTimeout()), Math.min(limitMs, LONGEST_TIMER_MS));
-      this.#reject = fail;
-      // Also when it comes too late: its rejection is then handled and ignored.
-      work.then((value) => {
-        clearTimeout(timer);
-        resolve(value);
-      }, fail);
-      if (this.signal.aborted) fail(this.signal.reason as Error);
-    });
-  }
-
-  dispose(): void {
-    this.#reject = undefined;
-    this.signal.removeEventListener('abort', this.#onAbort);
-  }
 }

@@ -49,19 +49,26 @@ export type ModelPart =
   | { type: 'finish'; reason: FinishReason; usage?: { inputTokens: number; outputTokens: number } };
 
 /**
- * Where answers come from. A stream ends with a `finish` part or throws a {@link ModelError}: one that was
- * cut before its finish is an error, never a silent end.
+ * Where answers come from. Parts are pushed, not pulled: a vendor's tokens come one by one on hundreds of
+ * connections, and each wait for the next of them would cost more than reading it. Nothing is lost by it,
+ * since nobody downstream may slow a model down.
  */
 export abstract class ModelProvider {
   /** What answers, for the log at start: a vendor's URL without credentials, or the scripted model. */
   abstract readonly description: string;
 
   /**
-   * Makes one attempt at one model step.
-   * @param signal aborts the vendor's request at once; the iterator then throws the signal's reason or ends
-   * @throws ModelError
+   * Makes one attempt at one model step; resolves after the `finish` part was handed on. An answer that was
+   * cut before it is an error, never a silent end.
+   * @param signal aborts the vendor's request at once
+   * @param onPart called with each part as it comes, not any more once the signal is aborted
+   * @throws ModelError, or the signal's reason
    */
-  abstract stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelPart>;
+  abstract stream(
+    request: ModelRequest,
+    signal: AbortSignal,
+    onPart: (part: ModelPart) => void,
+  ): Promise<void>;
 }
 
 /** Why a model step could not be done, in the contract's words. Messages hold no credentials. */

@@ -9,7 +9,13 @@ import { SessionStore } from '../sessions/session.store.js';
 import type { ActiveTurn } from './active.turn.js';
 import type { Answer } from './answer.js';
 import { callModel } from './model.call.js';
-import { ModelError, ModelProvider, type PromptMessage, type ToolSpec } from './model.provider.js';
+import {
+  ModelError,
+  ModelProvider,
+  type ModelPart,
+  type PromptMessage,
+  type ToolSpec,
+} from './model.provider.js';
 import { ToolRegistry } from './tool.registry.js';
 import { buildPrompt, estimatePromptTokens, estimateTokens } from './transcript.js';
 
@@ -100,48 +106,48 @@ export class ModelSteps {
     remainingMs: () => number,
   ): Promise<StepResult> {
     const request = { model: agent.model, temperature: agent.temperature, prompt, tools: specs };
-    const parts = callModel(this.model, request, active.signal, {
-      firstByteTimeoutMs: this.config.modelFirstByteTimeoutMs,
-      idleTimeoutMs: this.config.modelIdleTimeoutMs,
-      remainingMs,
-    });
     const result: StepResult = { reason: 'other', calls: [] };
     let written = '';
     let began = false;
     let usage: Usage | undefined;
-    try {
-      for await (const part of parts) {
-        began = true;
-        switch (part.type) {
-          case 'begin':
-            break;
-          case 'text':
-          case 'reasoning':
-            written += part.text;
-            answer.write(part.type, part.text);
-            break;
-          case 'tool-input-start':
-            answer.firstContentAt ??= performance.now();
-            answer.closePart();
-            answer.emit({ type: part.type, toolCallId: part.toolCallId, toolName: part.toolName });
-            break;
-          case 'tool-input-delta':
-            written += part.text;
-            answer.emit({ type: part.type, toolCallId: part.toolCallId, inputTextDelta: part.text });
-            break;
-          case 'tool-call':
-            answer.closePart();
-            this.#announce(part, answer);
-            result.calls.push(part);
-            break;
-          case 'finish':
-            answer.closePart();
-            result.reason = part.reason;
-            if (part.usage) usage = { ...part.usage, estimated: false };
-        }
-        // Decided while this part was on its way: nothing after it is shown.
-        active.signal.throwIfAborted();
+    const limits = {
+      firstByteTimeoutMs: this.config.modelFirstByteTimeoutMs,
+      idleTimeoutMs: this.config.modelIdleTimeoutMs,
+      remainingMs,
+    };
+    const onPart = (part: ModelPart): void => {
+      began = true;
+      switch (part.type) {
+        case 'begin':
+          break;
+        case 'text':
+        case 'reasoning':
+          written += part.text;
+          answer.write(part.type, part.text);
+          break;
+        case 'tool-input-start':
+          answer.firstContentAt ??= performance.now();
+          answer.closePart();
+          answer.emit({ type: part.type, toolCallId: part.toolCallId, toolName: part.toolName });
+          break;
+        case 'tool-input-delta':
+          written += part.text;
+          answer.emit({ type: part.type, toolCallId: part.toolCallId, inputTextDelta: part.text });
+          break;
+        case 'tool-call':
+          answer.closePart();
+          this.#announce(part, answer);
+          result.calls.push(part);
+          break;
+        case 'finish':
+          answer.closePart();
+          result.reason = part.reason;
+          if (part.usage) usage = { ...part.usage, estimated: false };
       }
+    };
+    try {
+      // Once the turn's end is decided, the signal is aborted, and nothing more is shown.
+      await callModel(this.model, request, active.signal, limits, onPart);
       return result;
     } finally {
       if (began) {

@@ -46,7 +46,7 @@ describe('a usual answer of the scripted model', () => {
   it('comes at its pace, and stops at once when aborted', async () => {
     jest.useFakeTimers();
     const controller = new AbortController();
-    const parts = new ScriptedModelProvider({ delayMs: 25 }).stream(
+    const parts = new ScriptedModelProvider({ delayMs: 25 }).parts(
       { prompt: [PERSONA, user('/words 3')], tools: [] },
       controller.signal,
     );
@@ -168,7 +168,7 @@ describe('a command to the scripted model', () => {
 
   it('/hang says nothing until it is aborted', async () => {
     const controller = new AbortController();
-    const parts = new ScriptedModelProvider({ delayMs: 0 }).stream(
+    const parts = new ScriptedModelProvider({ delayMs: 0 }).parts(
       { prompt: [PERSONA, user('/hang')], tools: [] },
       controller.signal,
     );
@@ -185,7 +185,7 @@ describe('a script', () => {
       { type: 'finish', reason: 'other' },
     ];
     const provider = new ScriptedModelProvider({ delayMs: 0, script });
-    const parts = await collect(provider.stream({ prompt: [PERSONA, user('/hang')], tools: [] }, live()));
+    const parts = await collect(provider.parts({ prompt: [PERSONA, user('/hang')], tools: [] }, live()));
     expect(parts).toEqual([
       { type: 'text', text: '2 messages' },
       { type: 'finish', reason: 'other' },
@@ -198,13 +198,13 @@ function ask(message: string, before: PromptMessage[] = []) {
 }
 
 async function run(request: ModelRequest) {
-  const parts = await collect(new ScriptedModelProvider({ delayMs: 0 }).stream(request, live()));
+  const parts = await collect(new ScriptedModelProvider({ delayMs: 0 }).parts(request, live()));
   return { parts, text: parts.map((part) => (part.type === 'text' ? part.text : '')).join('') };
 }
 
 async function tried(message: string) {
   const parts: ModelPart[] = [];
-  const stream = new ScriptedModelProvider({ delayMs: 0 }).stream(
+  const stream = new ScriptedModelProvider({ delayMs: 0 }).parts(
     { prompt: [PERSONA, user(message)], tools: [] },
     live(),
   );

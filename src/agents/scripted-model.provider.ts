@@ -79,7 +79,12 @@ export class ScriptedModelProvider extends ModelProvider {
     this.#script = script;
   }
 
-  async *stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelPart, void, undefined> {
+  async stream(request: ModelRequest, signal: AbortSignal, onPart: (part: ModelPart) => void): Promise<void> {
+    for await (const part of this.parts(request, signal)) onPart(part);
+  }
+
+  /** The answer at its pace. */
+  async *parts(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelPart, void, undefined> {
     const plan = this.#script ? undefined : planOf(request.prompt);
     const parts = plan ? play(plan, request, signal) : (this.#script?.(request, signal) ?? []);
     const delayMs = plan?.delayMs ?? this.#delayMs;

@@ -47,11 +47,11 @@ export class ModelCall {
     this.begin().text(text).finish();
   }
 
-  async *stream(): AsyncIterable<ModelPart> {
+  async stream(onPart: (part: ModelPart) => void): Promise<void> {
     for (;;) {
       const part = await this.#parts.next();
       if (part instanceof Error) throw part;
-      yield part;
+      onPart(part);
       if (part.type === 'finish') return;
     }
   }
@@ -65,12 +65,12 @@ export class ScriptedModel extends ModelProvider {
   /** Answers every call by itself, where a test does not care. */
   autoAnswer?: (call: ModelCall) => void;
 
-  stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelPart> {
+  stream(request: ModelRequest, signal: AbortSignal, onPart: (part: ModelPart) => void): Promise<void> {
     const call = new ModelCall(structuredClone(request), signal);
     this.calls.push(call);
     if (this.autoAnswer) this.autoAnswer(call);
     else this.#waiting.push(call);
-    return call.stream();
+    return call.stream(onPart);
   }
 
   /** The next call of the model, as soon as it comes. */

@@ -48,27 +48,16 @@ export class OpenAiModelProvider extends ModelProvider {
     };
   }
 
-  async *stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelPart, void, undefined> {
+  async stream(request: ModelRequest, signal: AbortSignal, onPart: (part: ModelPart) => void): Promise<void> {
     const { apiKey, model } = this.vendor;
     const response = await this.#post(toRequestBody(request, model), signal);
     if (response.statusCode >= 300) throw await this.#refusal(response, signal);
-    yield { type: 'begin' };
-
-    const stream = new ChatStream(callIdsOf(request.prompt), apiKey);
-    const arrivals = new Arrivals(response.body, stream);
+    onPart({ type: 'begin' });
     try {
-      for (;;) {
-        const parts = stream.take();
-        if (parts.length > 0) yield* parts;
-        else if (stream.done) return;
-        else await arrivals.next();
-      }
+      await read(response.body, new ChatStream(callIdsOf(request.prompt), apiKey), onPart);
     } catch (error) {
       signal.throwIfAborted();
       throw error;
-    } finally {
-      if (stream.done) release(response.body);
-      else response.body.destroy();
     }
   }
 
@@ -106,42 +95,33 @@ export class OpenAiModelProvider extends ModelProvider {
   }
 }
 
-/**
- * The bytes of a response, pushed into a stream as they come, and a wait for the next of them. An iterator of
- * the body would cost several promises for each read.
- */
-class Arrivals {
-  #error?: Error;
-  #wake?: () => void;
-
-  constructor(body: Body, stream: ChatStream) {
-    body.on('data', (bytes: Buffer) => this.#note(() => stream.write(bytes)));
-    body.on('end', () => this.#note(() => stream.end()));
-    body.on('error', (error: Error) => this.#note(() => fail(toNetworkError(error))));
-  }
-
-  /**
-   * To be called when all parts were taken: the wait is for what comes after this call.
-   * @throws ModelError when no more will come
-   */
-  async next(): Promise<void> {
-    if (!this.#error) await new Promise<void>((resolve) => (this.#wake = resolve));
-    else throw this.#error;
-  }
-
-  #note(work: () => void): void {
-    if (this.#error) return;
-    try {
-      work();
-    } catch (error) {
-      this.#error = error as Error;
-    }
-    this.#wake?.();
-  }
-}
-
-function fail(error: Error): never {
-  throw error;
+/** Hands on what each read of the socket brings, until the answer is whole. */
+function read(body: Body, stream: ChatStream, onPart: (part: ModelPart) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      body.destroy();
+      reject(error);
+    };
+    const step = (work: () => void): void => {
+      if (stream.done) return;
+      try {
+        try {
+          work();
+        } finally {
+          // What came before an error was said, too.
+          for (const part of stream.take()) onPart(part);
+        }
+      } catch (error) {
+        return fail(error as Error);
+      }
+      if (!stream.done) return;
+      release(body);
+      resolve();
+    };
+    body.on('data', (bytes: Buffer) => step(() => stream.write(bytes)));
+    body.on('end', () => step(() => stream.end()));
+    body.on('error', (error: Error) => fail(toNetworkError(error)));
+  });
 }
 
 /** Reads the little that is left, so that the connection can be used again. */
