@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { FinishReason } from '../../protocol.js';
 import { ModelError, type ModelPart } from '../model.provider.js';
+import { ContentTemplate } from './content.template.js';
 import { toStreamError, truncated } from './vendor.error.js';
 
 /** Characters of one event; a vendor that sends more without an end would fill the memory. */
@@ -29,6 +30,7 @@ export class ChatStream {
   done = false;
   readonly #parser: EventSourceParser;
   readonly #decoder = new TextDecoder();
+  readonly #template = new ContentTemplate();
   readonly #calls = new Map<number | string, OpenCall>();
   #parts: ModelPart[] = [];
   /** The first half of a surrogate pair whose other half is to come with the next delta. */
@@ -72,12 +74,16 @@ export class ChatStream {
   /** What has come since it was last asked. */
   take(): ModelPart[] {
     const parts = this.#parts;
-    if (parts.length > 0) this.#parts = [];
+    if (parts.length === 0) return parts;
+    this.#parts = [];
+    for (const part of parts) if ('text' in part) part.text = clean(part.text);
     return parts;
   }
 
   #onEvent(data: string): void {
     if (this.done) return;
+    const content = this.#template.match(data);
+    if (content !== undefined) return this.#onText('text', content);
     if (data === '[DONE]') return this.#finish();
     const chunk = parse(data);
     if (!isRecord(chunk)) throw unreadable();
@@ -86,6 +92,8 @@ export class ChatStream {
     const choice: unknown = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
     if (!isRecord(choice)) return;
     if (isRecord(choice.delta)) this.#onDelta(choice.delta);
+    const only = onlyContent(chunk, choice);
+    if (only !== undefined) this.#template.learn(data, only);
     // Some vendors send an empty reason with every chunk.
     if (typeof choice.finish_reason === 'string' && choice.finish_reason !== '') {
       this.#finishReason = choice.finish_reason;
@@ -137,8 +145,8 @@ export class ChatStream {
   #addText(type: TextType, text: string): void {
     if (text === '') return;
     const last = this.#parts.at(-1);
-    if (last?.type === type) last.text += clean(text);
-    else this.#parts.push({ type, text: clean(text) });
+    if (last?.type === type) last.text += text;
+    else this.#parts.push({ type, text });
   }
 
   #onCall(piece: Record<string, unknown>): void {
@@ -167,8 +175,8 @@ export class ChatStream {
   #addInput(toolCallId: string, text: string): void {
     if (text === '') return;
     const last = this.#parts.at(-1);
-    if (last?.type === 'tool-input-delta' && last.toolCallId === toolCallId) last.text += clean(text);
-    else this.#parts.push({ type: 'tool-input-delta', toolCallId, text: clean(text) });
+    if (last?.type === 'tool-input-delta' && last.toolCallId === toolCallId) last.text += text;
+    else this.#parts.push({ type: 'tool-input-delta', toolCallId, text });
   }
 
   /** Some vendors count their calls from 0 in each answer, or name none. */
@@ -208,6 +216,15 @@ export class ChatStream {
         return 'other';
     }
   }
+}
+
+/** The text of a chunk that says nothing else. */
+function onlyContent(chunk: Record<string, unknown>, choice: Record<string, unknown>): string | undefined {
+  if (chunk.usage || choice.finish_reason || !isRecord(choice.delta)) return undefined;
+  const { content, role: _role, ...rest } = choice.delta;
+  return typeof content === 'string' && Object.values(rest).every((value) => value === null)
+    ? content
+    : undefined;
 }
 
 /** A prompt of no tokens does not exist: vendors that count nothing say 0, or leave fields out. */
