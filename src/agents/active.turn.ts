@@ -8,6 +8,9 @@ export class TurnEnded extends Error {
   }
 }
 
+/** One for all: every turn ends, and a stack trace would say nothing. */
+const TURN_ENDED = new TurnEnded();
+
 /** A turn that runs in this process. How it ends is decided once: whoever comes first, decides. */
 export class ActiveTurn {
   readonly #abort = new AbortController();
@@ -32,12 +35,12 @@ export class ActiveTurn {
   /** @returns how the turn ends: as given, unless that was decided before */
   decide(ending: Ending): Ending {
     this.#ending ??= ending;
-    this.#abort.abort(new TurnEnded());
+    this.#abort.abort(TURN_ENDED);
     return this.#ending;
   }
 
   depose(): void {
     this.deposed = true;
-    this.#abort.abort(new TurnEnded());
+    this.#abort.abort(TURN_ENDED);
   }
 }

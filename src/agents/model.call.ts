@@ -120,7 +120,9 @@ function attempt(
     };
     let timer = failAfter(limits.firstByteTimeoutMs);
     signal.addEventListener('abort', onAbort);
-    provider.stream(request, controller.signal, take).then(() => fail(endedEarly()), fail);
+    provider.stream(request, controller.signal, take).then(() => {
+      if (!settled) fail(endedEarly());
+    }, fail);
   });
 }
 

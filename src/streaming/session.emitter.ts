@@ -9,6 +9,17 @@ import { FlushClock } from './flush.clock.js';
 /** How long an append waits before it is tried again when the store did not take it. */
 const RETRY_MS = 250;
 
+/** They say nothing by themselves: an append of their own would cost more than all that they hold. */
+const FRAMES: ReadonlySet<UIMessageChunk['type']> = new Set([
+  'start',
+  'start-step',
+  'text-start',
+  'text-end',
+  'reasoning-start',
+  'reasoning-end',
+  'finish-step',
+]);
+
 /** Makes emitters, and counts over all of them. */
 @Injectable()
 export class StreamingService {
@@ -30,8 +41,8 @@ export class StreamingService {
 /**
  * The connection-aware way out of one turn. Chunks are appended to the session's log, and what is in the log
  * reaches the sockets that are bound; for a detached session that is nobody, and the turn goes on all the
- * same. The first delta goes out at once, later ones are gathered per flush interval; anything that is not a
- * delta is flushed with all that came before it.
+ * same. The first delta goes out at once; later ones, and what only opens or closes a step or a part, are
+ * gathered per flush interval; anything else is flushed with all that came before it.
  */
 export class SessionEmitter {
   readonly #logger = new Logger(SessionEmitter.name);
@@ -53,9 +64,9 @@ export class SessionEmitter {
   emit(chunk: UIMessageChunk): void {
     if (this.#closed) return;
     this.#gathered.push(chunk);
-    const delta = isDelta(chunk);
-    if (delta && !this.#firstDelta) return this.streaming.clock.request(this.#flush);
-    if (delta) this.#firstDelta = false;
+    const isFirstDelta = this.#firstDelta && isDelta(chunk);
+    if (isFirstDelta) this.#firstDelta = false;
+    else if (isDelta(chunk) || FRAMES.has(chunk.type)) return this.streaming.clock.request(this.#flush);
     this.#urgent = true;
     this.#flushSoon();
   }

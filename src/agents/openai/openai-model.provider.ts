@@ -15,8 +15,7 @@ export interface Vendor {
 /** Bytes of the body of a refusal that are read for the vendor's words. */
 const LONGEST_REFUSAL = 64 * 1024;
 
-/** What may come after the last event, and how long it may take, before the connection is given up. */
-const LONGEST_ENDING = 1_024;
+/** How long a response may take to end after its last event, before its connection is given up. */
 const ENDING_MS = 1_000;
 
 type Body = Dispatcher.ResponseData['body'];
@@ -73,7 +72,7 @@ export class OpenAiModelProvider extends ModelProvider {
       });
     } catch (error) {
       signal.throwIfAborted();
-      throw toNetworkError(error);
+      throw toNetworkError(error as Error);
     }
   }
 
@@ -124,7 +123,8 @@ function read(body: Body, stream: ChatStream, onPart: (part: ModelPart) => void)
   });
 }
 
-/** Reads the little that is left, so that the connection can be used again. */
+/** What is left is dropped, so that the connection can be used again once the response has ended. */
 function release(body: Body): void {
-  body.dump({ limit: LONGEST_ENDING, signal: AbortSignal.timeout(ENDING_MS) }).catch(() => undefined);
+  const timer = setTimeout(() => body.destroy(), ENDING_MS).unref();
+  body.once('close', () => clearTimeout(timer));
 }
