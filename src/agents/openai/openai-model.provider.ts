@@ -97,29 +97,51 @@ export class OpenAiModelProvider extends ModelProvider {
 /** Hands on what each read of the socket brings, until the answer is whole. */
 function read(body: Body, stream: ChatStream, onPart: (part: ModelPart) => void): Promise<void> {
   return new Promise((resolve, reject) => {
+    let pieces: Buffer[] = [];
     const fail = (error: Error): void => {
       body.destroy();
       reject(error);
     };
-    const step = (work: () => void): void => {
-      if (stream.done) return;
+    const write = (): void => {
+      if (pieces.length === 0 || stream.done) return;
+      const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+      pieces = [];
       try {
-        try {
-          work();
-        } finally {
-          // What came before an error was said, too.
-          for (const part of stream.take()) onPart(part);
-        }
-      } catch (error) {
-        return fail(error as Error);
+        stream.write(bytes);
+      } finally {
+        // What came before an error was said, too.
+        for (const part of stream.take()) onPart(part);
       }
-      if (!stream.done) return;
+      if (stream.done) finish();
+    };
+    const finish = (): void => {
       release(body);
       resolve();
     };
-    body.on('data', (bytes: Buffer) => step(() => stream.write(bytes)));
-    body.on('end', () => step(() => stream.end()));
-    body.on('error', (error: Error) => fail(toNetworkError(error)));
+    const step = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+    // Vendors wrap each token into an HTTP chunk of its own: those of one read are taken together.
+    body.on('data', (piece: Buffer) => {
+      if (pieces.push(piece) === 1) queueMicrotask(() => step(write));
+    });
+    body.on('end', () =>
+      step(() => {
+        write();
+        if (stream.done) return;
+        stream.end();
+        for (const part of stream.take()) onPart(part);
+        resolve();
+      }),
+    );
+    body.on('error', (error: Error) => {
+      step(write);
+      fail(toNetworkError(error));
+    });
   });
 }
 
