@@ -38,6 +38,11 @@ interface Running {
 abstract class SocketClient implements Client {
   protected socket: WebSocket | undefined;
   protected running: Running | undefined;
+  /** Frames that it sent, those that keep the connection alive aside. */
+  sent = 0;
+  /** Milliseconds from the transport's opening until the last connect was done. */
+  handshakeMs = 0;
+  #openedAt = 0;
   #connected: { resolve: () => void; reject: (error: Error) => void } | undefined;
   protected readonly url: string;
 
@@ -57,7 +62,10 @@ abstract class SocketClient implements Client {
       socket.on('message', (data: Buffer) => this.receive(data.toString()));
       socket.on('error', (error) => this.fail(error));
       socket.on('close', () => this.fail(new Error('the server closed the connection')));
-      socket.on('open', () => this.opened());
+      socket.on('open', () => {
+        this.#openedAt = performance.now();
+        this.opened();
+      });
     });
   }
 
@@ -79,12 +87,18 @@ abstract class SocketClient implements Client {
     });
   }
 
+  protected send(frame: string): void {
+    this.sent += 1;
+    this.socket?.send(frame);
+  }
+
   /** The transport stands. */
   protected opened(): void {
     this.ready();
   }
 
   protected ready(): void {
+    this.handshakeMs = performance.now() - this.#openedAt;
     this.#connected?.resolve();
     this.#connected = undefined;
   }
@@ -106,7 +120,7 @@ class WsClient extends SocketClient {
   protected path = '';
 
   protected sendAsk(text: string): void {
-    this.socket?.send(JSON.stringify({ text }));
+    this.send(JSON.stringify({ text }));
   }
 
   protected receive(frame: string): void {
@@ -124,11 +138,11 @@ class SocketIoClient extends SocketClient {
   }
 
   protected emit(event: string, payload: unknown): void {
-    this.socket?.send(`42${JSON.stringify([event, payload])}`);
+    this.send(`42${JSON.stringify([event, payload])}`);
   }
 
   protected override opened(): void {
-    this.socket?.send(`40${this.auth()}`);
+    this.send(`40${this.auth()}`);
   }
 
   protected auth(): string {

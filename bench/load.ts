@@ -1,6 +1,7 @@
 /** The clients, in a process of their own; the bench tells it what to do, and it says what came. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { makeClient, type Client, type Wire } from './clients.ts';
+import { makeClient, MooringClient, type Client, type Wire } from './clients.ts';
+import { resumes } from './resumes.ts';
 import { serve } from './rpc.ts';
 import { quantile } from './stats.ts';
 import { promptOf, Receipt, type Ask } from './tokens.ts';
@@ -46,6 +47,21 @@ export interface Answered {
   lateP99: number;
   /** CPU time of this process in µs. */
   cpu: number;
+}
+
+export interface OpensOrder {
+  url: string;
+  sessionId: string;
+  key: string;
+  times: number;
+}
+
+/** Milliseconds from the handshake until the session is there. */
+export interface Opened {
+  snapshotP50: number;
+  resumeP50: number;
+  /** How many there were of both kinds. */
+  opens: number;
 }
 
 let clients: Client[] = [];
@@ -101,6 +117,23 @@ async function answers({ ask, times = 1, spreadMs = 0, ...order }: AnswersOrder)
   };
 }
 
+/** Opens one session again and again, each time by a client that knows nothing, then by one that is up to date. */
+async function opens({ url, sessionId, key, times }: OpensOrder): Promise<Opened> {
+  const snapshots: number[] = [];
+  const resumed: number[] = [];
+  for (let time = 0; time < times; time += 1) {
+    const client = new MooringClient(url);
+    Object.assign(client, { sessionId, key });
+    for (const taken of [snapshots, resumed]) {
+      await client.connect();
+      taken.push(client.handshakeMs);
+      if (client.lastOpened?.recovered !== (taken === resumed)) throw new Error('the wrong kind of open');
+      await client.close();
+    }
+  }
+  return { snapshotP50: quantile(snapshots, 0.5), resumeP50: quantile(resumed, 0.5), opens: 2 * times };
+}
+
 async function close(): Promise<void> {
   const closing = clients;
   clients = [];
@@ -116,5 +149,5 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-serve({ connect, answers, close });
+serve({ connect, answers, opens, resumes, close });
 process.send?.({ ready: '' });

@@ -65,7 +65,7 @@ export class Results {
       scenario.contenders.flatMap((contender) => {
         const rounds = this.values(scenario.name, contender, figure);
         if (rounds.length === 0) return [];
-        const ratio = info.noRatio ? undefined : this.ratio(scenario.name, figure, contender, BASE);
+        const ratio = this.ratio(scenario.name, figure, contender, BASE);
         return {
           scenario: scenario.name,
           contender,

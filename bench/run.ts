@@ -138,23 +138,28 @@ export class Run {
   }
 
   #judge({ ask, times = 1, spreadMs = 0 }: AnswersOrder, answered: Answered, upstream: UpstreamStats): void {
-    this.lostAnswers += answered.lost;
-    if (answered.lost > 0) this.#warn(`${answered.lost} of ${answered.answers} answers lost tokens`);
+    this.lost(answered.lost, answered.answers);
     if (ask.rate === 0) return;
     const asked = spreadMs + (times * ask.tokens * 1_000) / ask.rate;
     if (upstream.lateP99 > LATE_P99_MS || upstream.pace < PACE) {
-      this.#warn(
+      this.warn(
         `upstream fell behind: figures not valid (tokens ${ms(upstream.lateP99)} late at the 99th percentile, ` +
           `${Math.round(upstream.pace * 100)} % of the pace)`,
       );
     }
     if (answered.lateP99 > LOAD_LATE_P99_MS)
-      this.#warn(`the clients fell behind: ${ms(answered.lateP99)} late at the 99th percentile`);
+      this.warn(`the clients fell behind: ${ms(answered.lateP99)} late at the 99th percentile`);
     if (answered.ms > asked * SATURATED + 500)
-      this.#warn(`it did not keep up: ${ms(answered.ms)} for answers of ${ms(asked)}`);
+      this.warn(`it did not keep up: ${ms(answered.ms)} for answers of ${ms(asked)}`);
   }
 
-  #warn(text: string): void {
+  lost(answers: number, of: number): void {
+    this.lostAnswers += answers;
+    if (answers > 0) this.warn(`${answers} of ${of} answers lost tokens`);
+  }
+
+  /** Something that speaks against the figures. */
+  warn(text: string): void {
     if (!this.warnings.includes(text)) this.warnings.push(text);
   }
 }

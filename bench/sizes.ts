@@ -6,7 +6,7 @@ export interface Size {
   /** The same streams again and again, `times` answers each. */
   full: { streams: number; tokens: number; times: number };
   latency: { streams: number; tokens: number; times: number };
-  catchup: { sessions: number; tokens: number; rate: number; resumes: number };
+  catchup: { sessions: number; tokens: number; rate: number; pauseMs: number };
   memory: { sessions: number };
   connects: { clients: number };
   /** Tokens per second of each stream, such that the largest number of streams leaves the machine room. */
@@ -21,10 +21,10 @@ export const SIZES = {
     paced: { streams: 200, tokens: 500 },
     full: { streams: 100, tokens: 500, times: 6 },
     latency: { streams: 200, tokens: 150, times: 4 },
-    catchup: { sessions: 20, tokens: 2_000, rate: 200, resumes: 400 },
+    catchup: { sessions: 20, tokens: 2_000, rate: 200, pauseMs: 100 },
     memory: { sessions: 2_000 },
     connects: { clients: 10_000 },
-    growth: { streams: [50, 100, 200, 400, 800], rate: 20, seconds: 8 },
+    growth: { streams: [50, 100, 200, 400, 800], rate: 8, seconds: 10 },
     transcripts: { messages: [10, 100, 1_000, 10_000], opens: 400 },
     detached: { sessions: [0, 1_000, 10_000, 100_000], streams: 100, tokens: 300 },
   },
@@ -33,10 +33,10 @@ export const SIZES = {
     paced: { streams: 200, tokens: 200 },
     full: { streams: 100, tokens: 500, times: 2 },
     latency: { streams: 200, tokens: 100, times: 2 },
-    catchup: { sessions: 10, tokens: 2_000, rate: 400, resumes: 150 },
+    catchup: { sessions: 10, tokens: 2_000, rate: 400, pauseMs: 100 },
     memory: { sessions: 1_000 },
     connects: { clients: 1_000 },
-    growth: { streams: [50, 800], rate: 20, seconds: 4 },
+    growth: { streams: [50, 800], rate: 8, seconds: 4 },
     transcripts: { messages: [10, 10_000], opens: 150 },
     detached: { sessions: [0, 10_000], streams: 50, tokens: 100 },
   },
@@ -45,7 +45,7 @@ export const SIZES = {
     paced: { streams: 10, tokens: 50 },
     full: { streams: 10, tokens: 50, times: 1 },
     latency: { streams: 10, tokens: 50, times: 1 },
-    catchup: { sessions: 2, tokens: 400, rate: 400, resumes: 10 },
+    catchup: { sessions: 2, tokens: 400, rate: 400, pauseMs: 20 },
     memory: { sessions: 50 },
     connects: { clients: 50 },
     growth: { streams: [5, 10], rate: 20, seconds: 1 },

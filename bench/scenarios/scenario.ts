@@ -5,9 +5,7 @@ import type { Size } from '../sizes.ts';
 /** What a figure is, for whoever reads it. Less is better, of all of them. */
 export interface FigureInfo {
   title: string;
-  unit: 'µs' | 'ms' | 'bytes' | 'clients/s' | 'round trips' | 's' | 'MB';
-  /** Where it says nothing about the contenders' order, such as a size. */
-  noRatio?: true;
+  unit: 'µs' | 'ms' | 'bytes' | 'MB' | 'round trips' | 'tokens' | 'resumes';
   /** Only in the JSON. */
   detail?: true;
 }
