@@ -1,0 +1,64 @@
+/** What is compared, and how each is started. */
+import type { Wire } from './clients.ts';
+
+export const CONTENDERS = [
+  'socketio-relay',
+  'ws-relay',
+  'ai-stream-text',
+  'ai-resumable',
+  'mooring-memory',
+  'mooring-sqlite',
+] as const;
+export type Contender = (typeof CONTENDERS)[number];
+
+/** All ratios are to this one. */
+export const BASE: Contender = 'socketio-relay';
+
+export interface Recipe {
+  wire: Wire;
+  /** Relative to the project's root. */
+  program: string;
+  env: Record<string, string>;
+}
+
+export interface Surroundings {
+  upstreamUrl: string;
+  redisUrl?: string;
+  /** A folder of this start's own. */
+  dataDir: string;
+}
+
+export function recipeOf(contender: Contender, { upstreamUrl, redisUrl, dataDir }: Surroundings): Recipe {
+  const program = `bench/contenders/${contender}.ts`;
+  const env = { UPSTREAM_URL: upstreamUrl };
+  switch (contender) {
+    case 'ws-relay':
+      return { wire: 'ws', program, env };
+    case 'socketio-relay':
+      return { wire: 'socketio', program, env };
+    case 'ai-stream-text':
+      return { wire: 'http', program, env };
+    case 'ai-resumable':
+      return { wire: 'http', program, env: { ...env, REDIS_URL: redisUrl ?? '' } };
+    case 'mooring-memory':
+      return mooring('memory', upstreamUrl, dataDir);
+    case 'mooring-sqlite':
+      return mooring('sqlite', upstreamUrl, dataDir);
+  }
+}
+
+/** As delivered, but for the limits that one machine full of clients would hit. */
+function mooring(store: string, upstreamUrl: string, dataDir: string): Recipe {
+  const env = {
+    PORT: '0',
+    HOST: '127.0.0.1',
+    STORE: store,
+    DATA_DIR: dataDir,
+    OPENAI_BASE_URL: upstreamUrl,
+    MODEL: 'bench',
+    MAX_SOCKETS_PER_IP: '1000000',
+    MAX_TURNS: '1000000',
+    LOG_LEVEL: 'warn',
+  };
+  return { wire: 'mooring', program: 'dist/main.js', env };
+}

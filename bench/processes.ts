@@ -1,0 +1,149 @@
+/** Starts and ends the bench's processes; whatever happens, none is left behind. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PROBE = new URL('probe.ts', import.meta.url).href;
+const READY_TIMEOUT_MS = 60_000;
+const STDERR_KEPT = 2_000;
+
+const children = new Set<ChildProcess>();
+const folders = new Set<string>();
+
+export interface Started {
+  child: ChildProcess;
+  /** What it listens on. */
+  url: string;
+  /** The last of what it wrote to stderr, and to stdout. */
+  output(): string;
+  /** Milliseconds from its start until it was ready. */
+  startMs: number;
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  env?: Record<string, string>;
+  /** Loads the probe, and gives it a garbage collector that can be called. */
+  probed?: boolean;
+}
+
+/** Starts a Node program that says over IPC, or as the gateway does on stdout, what it listens on. */
+export async function startProgram(program: string, options: StartOptions = {}): Promise<Started> {
+  const { PATH = '', TMPDIR } = process.env;
+  const flags = options.probed ? ['--expose-gc', '--import', PROBE] : [];
+  const begin = performance.now();
+  const child = spawn(process.execPath, [...flags, join(ROOT, program)], {
+    cwd: ROOT,
+    env: { PATH, ...(TMPDIR && { TMPDIR }), NODE_ENV: 'production', ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const { output, stop } = keep(child);
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`${program} was not ready in time:\n${output()}`)),
+      READY_TIMEOUT_MS,
+    );
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer);
+      reject(new Error(`${program} exited with ${code ?? signal}:\n${output()}`));
+    });
+    const ready = (found: string): void => {
+      clearTimeout(timer);
+      resolve(found);
+    };
+    child.on('message', (message: { ready?: string }) => {
+      if (message.ready !== undefined) ready(message.ready);
+    });
+    child.stdout?.on('data', () => {
+      const found = /Mooring is ready: open (http:\/\/[^\s"]+)/.exec(output())?.[1];
+      if (found) ready(found);
+    });
+  }).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return { child, url: url.replace(/\/$/, ''), output, startMs: performance.now() - begin, stop };
+}
+
+function keep(child: ChildProcess): Pick<Started, 'output' | 'stop'> {
+  children.add(child);
+  let text = '';
+  const read = (piece: Buffer): void => void (text = (text + piece.toString()).slice(-STDERR_KEPT));
+  child.stdout?.on('data', read);
+  child.stderr?.on('data', read);
+  const exited = new Promise<void>((resolve) => {
+    child.once('error', (error) => {
+      text += String(error);
+      children.delete(child);
+      resolve();
+    });
+    child.once('exit', () => {
+      children.delete(child);
+      resolve();
+    });
+  });
+  return {
+    output: () => text,
+    stop: () => {
+      child.kill('SIGKILL');
+      return exited;
+    },
+  };
+}
+
+/** An empty Redis without persistence; undefined where the machine has no redis-server. */
+export async function startRedis(): Promise<{ url: string; stop(): Promise<void> } | undefined> {
+  const port = await freePort();
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const child = spawn('redis-server', [...args, '--dir', temporaryFolder()], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { output, stop } = keep(child);
+  const ready = await new Promise<boolean>((resolve) => {
+    child.once('error', () => resolve(false));
+    child.once('exit', () => resolve(false));
+    child.stdout.on('data', () => {
+      if (output().includes('Ready to accept connections')) resolve(true);
+    });
+  });
+  return ready ? { url: `redis://127.0.0.1:${port}`, stop } : undefined;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+let parent = tmpdir();
+
+/** Where folders are made from now on. */
+export function temporaryFoldersIn(folder: string): void {
+  parent = folder;
+}
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(parent, 'mooring-bench-'));
+  folders.add(folder);
+  return folder;
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
+}
+
+/** Ends all that was started, at once. */
+export function endAll(): void {
+  for (const child of children) child.kill('SIGKILL');
+  for (const folder of folders) removeFolder(folder);
+}

@@ -1,0 +1,83 @@
+/** What was measured, of all rounds, and what follows from it. */
+import { BASE, type Contender } from './contenders.ts';
+import type { FigureInfo, Scenario } from './scenarios/scenario.ts';
+import type { Size } from './sizes.ts';
+import { median } from './stats.ts';
+
+/** One round of one contender; no figures where it failed. */
+export interface Measurement {
+  scenario: string;
+  contender: Contender;
+  /** From 1 on. */
+  round: number;
+  figures: Record<string, number>;
+  lostAnswers: number;
+  warnings: string[];
+  error?: string;
+}
+
+/** One figure of one contender over the rounds, in the figure's unit. */
+export interface Summary extends FigureInfo {
+  scenario: string;
+  contender: Contender;
+  figure: string;
+  median: number;
+  min: number;
+  max: number;
+  rounds: number[];
+  /** To {@link BASE}: the median of the ratios within each round. */
+  ratio?: number;
+}
+
+export class Results {
+  readonly measurements: Measurement[] = [];
+
+  add(measurement: Measurement): void {
+    this.measurements.push(measurement);
+  }
+
+  of(scenario: string, contender: Contender): Measurement[] {
+    return this.measurements.filter((one) => one.scenario === scenario && one.contender === contender);
+  }
+
+  values(scenario: string, contender: Contender, figure: string): number[] {
+    return this.of(scenario, contender).flatMap(({ figures }) => figures[figure] ?? []);
+  }
+
+  /** Median over the rounds; undefined: not measured. */
+  median(scenario: string, contender: Contender, figure: string): number | undefined {
+    const values = this.values(scenario, contender, figure);
+    return values.length > 0 ? median(values) : undefined;
+  }
+
+  /** Median of the ratios within each round, so that a slow minute of the machine counts on both sides. */
+  ratio(scenario: string, figure: string, contender: Contender, to: Contender): number | undefined {
+    const bases = new Map(this.of(scenario, to).map(({ round, figures }) => [round, figures[figure]]));
+    const ratios = this.of(scenario, contender).flatMap(({ round, figures }) => {
+      const [value, base] = [figures[figure], bases.get(round)];
+      return value !== undefined && base ? [value / base] : [];
+    });
+    return ratios.length > 0 ? median(ratios) : undefined;
+  }
+
+  summaries(scenario: Scenario, size: Size): Summary[] {
+    return Object.entries(scenario.figures(size)).flatMap(([figure, info]) =>
+      scenario.contenders.flatMap((contender) => {
+        const rounds = this.values(scenario.name, contender, figure);
+        if (rounds.length === 0) return [];
+        const ratio = this.ratio(scenario.name, figure, contender, BASE);
+        return {
+          scenario: scenario.name,
+          contender,
+          figure,
+          ...info,
+          median: median(rounds),
+          min: Math.min(...rounds),
+          max: Math.max(...rounds),
+          rounds,
+          ...(ratio !== undefined && { ratio }),
+        };
+      }),
+    );
+  }
+}

@@ -1,0 +1,169 @@
+/** What scenarios measure with: the upstream, the contenders and the clients, each started when it is needed. */
+import { recipeOf, type Contender } from './contenders.ts';
+import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
+import type { Usage } from './probe.ts';
+import { removeFolder, startProgram, temporaryFolder, type Started } from './processes.ts';
+import { call } from './rpc.ts';
+import type { Size } from './sizes.ts';
+import type { UpstreamStats } from './upstream.ts';
+
+/** The upstream wrote its paced tokens this late, or this slowly: what was measured is the machine. */
+const LATE_P99_MS = 25;
+const PACE = 0.97;
+/** The clients were this late: latencies are theirs. */
+const LOAD_LATE_P99_MS = 20;
+/** A contender that needs this much longer than the upstream's pace allows does not keep up. */
+const SATURATED = 1.15;
+
+/** A contender's process. */
+export class Server {
+  readonly contender: Contender;
+  readonly dataDir: string;
+  readonly #started: Started;
+  readonly #wire: ConnectOrder['wire'];
+
+  constructor(contender: Contender, dataDir: string, started: Started, wire: ConnectOrder['wire']) {
+    this.contender = contender;
+    this.dataDir = dataDir;
+    this.#started = started;
+    this.#wire = wire;
+  }
+
+  get at(): Pick<ConnectOrder, 'wire' | 'url'> {
+    return { wire: this.#wire, url: this.#started.url };
+  }
+
+  get startMs(): number {
+    return this.#started.startMs;
+  }
+
+  usage(): Promise<Usage> {
+    return call(this.#started.child, 'usage');
+  }
+
+  /** After a garbage collection. */
+  settled(): Promise<Usage> {
+    return call(this.#started.child, 'settled');
+  }
+
+  output(): string {
+    return this.#started.output();
+  }
+}
+
+/** The clients' process. */
+export class Load {
+  readonly #started: Started;
+
+  constructor(started: Started) {
+    this.#started = started;
+  }
+
+  connect(order: ConnectOrder): Promise<Connected> {
+    return call(this.#started.child, 'connect', order);
+  }
+
+  answers(order: AnswersOrder): Promise<Answered> {
+    return call(this.#started.child, 'answers', order);
+  }
+
+  close(): Promise<void> {
+    return call(this.#started.child, 'close');
+  }
+
+  call<Result>(method: string, args?: unknown): Promise<Result> {
+    return call(this.#started.child, method, args);
+  }
+}
+
+export interface Streamed {
+  answered: Answered;
+  upstream: UpstreamStats;
+  /** Of the server, µs per token that the upstream sent. */
+  cpuPerToken: number;
+}
+
+/** One measurement: what it was of, and everything that speaks against it. */
+export class Run {
+  readonly size: Size;
+  readonly warnings: string[] = [];
+  lostAnswers = 0;
+  readonly #upstream: Started;
+  readonly #redisUrl: string | undefined;
+
+  constructor(size: Size, upstream: Started, redisUrl: string | undefined) {
+    this.size = size;
+    this.#upstream = upstream;
+    this.#redisUrl = redisUrl;
+  }
+
+  /** Starts a contender and the clients' process, and ends them when `act` has settled. */
+  async against<Result>(
+    contender: Contender,
+    act: (server: Server, load: Load) => Promise<Result>,
+    prepare: (dataDir: string) => Promise<void> = async () => undefined,
+  ): Promise<Result> {
+    const dataDir = temporaryFolder();
+    const stops: (() => Promise<void>)[] = [];
+    try {
+      await prepare(dataDir);
+      const { program, env, wire } = recipeOf(contender, {
+        upstreamUrl: this.#upstream.url,
+        redisUrl: this.#redisUrl,
+        dataDir,
+      });
+      const started = await startProgram(program, { env, probed: true });
+      stops.push(() => started.stop());
+      const server = new Server(contender, dataDir, started, wire);
+      const load = await startProgram('bench/load.ts');
+      stops.push(() => load.stop());
+      return await act(server, new Load(load)).catch((error: unknown) => {
+        throw new Error(`${(error as Error).message}\n${server.output()}`.trim(), { cause: error });
+      });
+    } finally {
+      await Promise.all(stops.map((stop) => stop()));
+      removeFolder(dataDir);
+    }
+  }
+
+  /** Lets the connected clients ask, and tells what that cost the server. */
+  async stream(server: Server, load: Load, order: AnswersOrder): Promise<Streamed> {
+    await call(this.#upstream.child, 'reset');
+    const before = await server.usage();
+    const answered = await load.answers(order);
+    const after = await server.usage();
+    const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
+    this.#judge(order, answered, upstream);
+    return { answered, upstream, cpuPerToken: (after.cpu - before.cpu) / upstream.tokens };
+  }
+
+  #judge({ ask, times = 1, spreadMs = 0 }: AnswersOrder, answered: Answered, upstream: UpstreamStats): void {
+    this.lost(answered.lost, answered.answers);
+    if (ask.rate === 0) return;
+    const asked = spreadMs + (times * ask.tokens * 1_000) / ask.rate;
+    if (upstream.lateP99 > LATE_P99_MS || upstream.pace < PACE) {
+      this.warn(
+        `upstream fell behind: figures not valid (tokens ${ms(upstream.lateP99)} late at the 99th percentile, ` +
+          `${Math.round(upstream.pace * 100)} % of the pace)`,
+      );
+    }
+    if (answered.lateP99 > LOAD_LATE_P99_MS)
+      this.warn(`the clients fell behind: ${ms(answered.lateP99)} late at the 99th percentile`);
+    if (answered.ms > asked * SATURATED + 500)
+      this.warn(`it did not keep up: ${ms(answered.ms)} for answers of ${ms(asked)}`);
+  }
+
+  lost(answers: number, of: number): void {
+    this.lostAnswers += answers;
+    if (answers > 0) this.warn(`${answers} of ${of} answers lost tokens`);
+  }
+
+  /** Something that speaks against the figures. */
+  warn(text: string): void {
+    if (!this.warnings.includes(text)) this.warnings.push(text);
+  }
+}
+
+function ms(value: number): string {
+  return value < 1_000 ? `${value.toFixed(1)} ms` : `${(value / 1_000).toFixed(1)} s`;
+}

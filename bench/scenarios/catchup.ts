@@ -1,0 +1,35 @@
+/** How soon a client that comes back amid an answer has what it missed. */
+import type { Resumed } from '../resumes.ts';
+import { quantile } from '../stats.ts';
+import type { Scenario } from './scenario.ts';
+
+export const catchup: Scenario = {
+  name: 'catchup',
+  what: ({ catchup: { sessions, tokens, rate } }) =>
+    `${sessions} sessions cut off and back amid an answer of ${tokens} tokens at ${rate} tokens/s, again and again`,
+  contenders: ['mooring-memory', 'mooring-sqlite'],
+  figures: () => ({
+    p50: { title: 'opening the connection until caught up, p50', unit: 'ms' },
+    p99: { title: 'opening the connection until caught up, p99', unit: 'ms' },
+    handshakeP99: { title: 'the same without the transport, p99', unit: 'ms' },
+    roundTrips: { title: 'round trips after the transport', unit: 'round trips' },
+    missedP50: { title: 'tokens that were missed, p50', unit: 'tokens', detail: true },
+    resumes: { title: 'how often', unit: 'resumes', detail: true },
+  }),
+  measure: (run, contender) =>
+    run.against(contender, async (server, load) => {
+      const { sessions, tokens, rate, pauseMs } = run.size.catchup;
+      const order = { url: server.at.url, sessions, pauseMs };
+      await load.call<Resumed>('resumes', { ...order, ask: { tokens: tokens / 4, rate } });
+      const resumed = await load.call<Resumed>('resumes', { ...order, ask: { tokens, rate } });
+      run.lost(resumed.lost, sessions);
+      return {
+        p50: quantile(resumed.ms, 0.5),
+        p99: quantile(resumed.ms, 0.99),
+        handshakeP99: quantile(resumed.handshakeMs, 0.99),
+        roundTrips: resumed.roundTrips,
+        missedP50: quantile(resumed.missed, 0.5),
+        resumes: resumed.ms.length,
+      };
+    }),
+};

@@ -1,0 +1,55 @@
+/** What a token costs the server: paced, as models stream, and at full speed. */
+import { CONTENDERS } from '../contenders.ts';
+import type { Streamed } from '../run.ts';
+import type { FigureInfo, Scenario } from './scenario.ts';
+
+const RATE = 50;
+const WARM_UP = { tokens: 100, rate: RATE };
+
+const FIGURES: Record<string, FigureInfo> = {
+  cpu: { title: 'CPU of the server per upstream token', unit: 'µs' },
+  upstreamCpu: { title: 'CPU of the upstream per token', unit: 'µs', detail: true },
+  loadCpu: { title: 'CPU of the clients per token', unit: 'µs', detail: true },
+  upstreamLateP99: { title: 'lateness of the upstream, p99', unit: 'ms', detail: true },
+  loadLateP99: { title: 'lateness of the clients, p99', unit: 'ms', detail: true },
+};
+
+function figuresOf({ cpuPerToken, upstream, answered }: Streamed): Record<string, number> {
+  return {
+    cpu: cpuPerToken,
+    upstreamCpu: upstream.cpu / upstream.tokens,
+    loadCpu: answered.cpu / upstream.tokens,
+    upstreamLateP99: upstream.lateP99,
+    loadLateP99: answered.lateP99,
+  };
+}
+
+export const paced: Scenario = {
+  name: 'paced',
+  what: ({ paced: { streams, tokens } }) => `${streams} streams of ${tokens} tokens at ${RATE} tokens/s`,
+  contenders: CONTENDERS,
+  figures: () => FIGURES,
+  measure: (run, contender) =>
+    run.against(contender, async (server, load) => {
+      const { streams, tokens } = run.size.paced;
+      await load.connect({ ...server.at, count: streams });
+      await load.answers({ ask: WARM_UP, spreadMs: 500 });
+      return figuresOf(await run.stream(server, load, { ask: { tokens, rate: RATE }, spreadMs: 500 }));
+    }),
+};
+
+export const full: Scenario = {
+  name: 'full',
+  what: ({ full: { streams, tokens, times } }) =>
+    `${streams} streams of ${tokens} tokens at full speed, ${times} times`,
+  contenders: CONTENDERS,
+  figures: () => FIGURES,
+  measure: (run, contender) =>
+    run.against(contender, async (server, load) => {
+      const { streams, tokens, times } = run.size.full;
+      const ask = { tokens, rate: 0 };
+      await load.connect({ ...server.at, count: streams });
+      await load.answers({ ask });
+      return figuresOf(await run.stream(server, load, { ask, times }));
+    }),
+};

@@ -1,0 +1,130 @@
+/** Whether a unit of work costs more when there is more of everything. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Opened } from '../load.ts';
+import { seed } from '../seed.ts';
+import type { FigureInfo, Scenario } from './scenario.ts';
+
+const RATE = 50;
+
+function each(
+  values: number[],
+  info: (value: number) => Record<string, FigureInfo>,
+): Record<string, FigureInfo> {
+  return Object.assign({}, ...values.map(info)) as Record<string, FigureInfo>;
+}
+
+export const growth: Scenario = {
+  name: 'growth',
+  what: ({ growth: { streams, rate } }) => `${streams.join(', ')} streams at ${rate} tokens/s each`,
+  contenders: ['mooring-memory', 'mooring-sqlite'],
+  figures: ({ growth: { streams } }) =>
+    each(streams, (count) => ({
+      [`streams${count}`]: { title: `CPU per token, ${count} streams`, unit: 'µs' },
+    })),
+  async measure(run, contender) {
+    const { streams, rate, seconds } = run.size.growth;
+    const figures: Record<string, number> = {};
+    for (const count of streams) {
+      await run.against(contender, async (server, load) => {
+        await load.connect({ ...server.at, count });
+        // As much work beforehand, whatever the number: a cold program is not what is compared.
+        await load.answers({ ask: { tokens: 200, rate: 0 }, clients: streams[0] ?? count, times: 2 });
+        const ask = { tokens: rate * seconds, rate };
+        const { cpuPerToken } = await run.stream(server, load, { ask, spreadMs: 1_000 });
+        figures[`streams${count}`] = cpuPerToken;
+      });
+    }
+    return figures;
+  },
+};
+
+export const transcripts: Scenario = {
+  name: 'transcripts',
+  what: ({ transcripts: { messages } }) => `sessions with ${messages.join(', ')} messages, opened`,
+  contenders: ['mooring-sqlite'],
+  figures: ({ transcripts: { messages } }) =>
+    each(messages, (count) => ({
+      [`open${count}`]: { title: `opening ${count} messages: the snapshot's time, p50`, unit: 'ms' },
+      [`openCpu${count}`]: { title: `opening ${count} messages: CPU of the server`, unit: 'µs' },
+      [`resume${count}`]: {
+        title: `coming back up to date to ${count} messages: time, p50`,
+        unit: 'ms',
+        detail: true,
+      },
+    })),
+  async measure(run, contender) {
+    const { messages, opens } = run.size.transcripts;
+    const sessions = messages.map((count) => ({
+      sessionId: `a-session-with-${count}-messages`,
+      messages: count,
+    }));
+    const figures: Record<string, number> = {};
+    await run.against(
+      contender,
+      async (server, load) => {
+        const order = { url: server.at.url, key: KEY };
+        for (const { sessionId } of sessions) await load.call('opens', { ...order, sessionId, times: opens });
+        for (const { sessionId, messages: count } of sessions) {
+          const before = await server.usage();
+          const opened = await load.call<Opened>('opens', { ...order, sessionId, times: opens });
+          const after = await server.usage();
+          figures[`open${count}`] = opened.snapshotP50;
+          figures[`resume${count}`] = opened.resumeP50;
+          figures[`openCpu${count}`] = (after.cpu - before.cpu) / opened.opens;
+        }
+      },
+      (dataDir) => seed(dataDir, KEY, sessions),
+    );
+    return figures;
+  },
+};
+
+const KEY = 'k'.repeat(43);
+
+export const detached: Scenario = {
+  name: 'detached',
+  what: ({ detached: { sessions, streams } }) =>
+    `${sessions.join(', ')} detached sessions in the store, and ${streams} streams beside them`,
+  contenders: ['mooring-sqlite'],
+  figures: ({ detached: { sessions } }) =>
+    each(sessions, (count) => ({
+      [`heap${count}`]: { title: `heap with ${count} detached sessions`, unit: 'MB' },
+      [`store${count}`]: { title: `store of ${count} detached sessions`, unit: 'MB' },
+      [`start${count}`]: { title: `start with ${count} detached sessions`, unit: 'ms' },
+      [`cpu${count}`]: { title: `CPU per token beside ${count} detached sessions`, unit: 'µs' },
+    })),
+  async measure(run, contender) {
+    const { sessions, streams, tokens } = run.size.detached;
+    const figures: Record<string, number> = {};
+    for (const count of sessions) {
+      await run.against(
+        contender,
+        async (server, load) => {
+          figures[`start${count}`] = server.startMs;
+          figures[`store${count}`] = megabytes(server.dataDir);
+          figures[`heap${count}`] = (await server.settled()).heap / 1e6;
+          await load.connect({ ...server.at, count: streams });
+          await load.answers({ ask: { tokens: 100, rate: RATE }, spreadMs: 500 });
+          const ask = { tokens, rate: RATE };
+          const { cpuPerToken } = await run.stream(server, load, { ask, spreadMs: 500 });
+          figures[`cpu${count}`] = cpuPerToken;
+        },
+        (dataDir) =>
+          seed(
+            dataDir,
+            KEY,
+            Array.from({ length: count }, (_, index) => ({
+              sessionId: `detached-session-${index}`,
+              messages: 2,
+            })),
+          ),
+      );
+    }
+    return figures;
+  },
+};
+
+function megabytes(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0) / 1e6;
+}

@@ -1,0 +1,57 @@
+/** How much is done. Times in milliseconds. */
+export interface Size {
+  rounds: number;
+  /** 50 tokens per second each. */
+  paced: { streams: number; tokens: number };
+  /** The same streams again and again, `times` answers each. */
+  full: { streams: number; tokens: number; times: number };
+  latency: { streams: number; tokens: number; times: number };
+  catchup: { sessions: number; tokens: number; rate: number; pauseMs: number };
+  memory: { sessions: number };
+  connects: { clients: number };
+  /** Tokens per second of each stream, such that the largest number of streams leaves the machine room. */
+  growth: { streams: number[]; rate: number; seconds: number };
+  transcripts: { messages: number[]; opens: number };
+  detached: { sessions: number[]; streams: number; tokens: number };
+}
+
+export const SIZES = {
+  full: {
+    rounds: 3,
+    paced: { streams: 200, tokens: 500 },
+    full: { streams: 100, tokens: 500, times: 6 },
+    latency: { streams: 200, tokens: 150, times: 4 },
+    catchup: { sessions: 20, tokens: 2_000, rate: 200, pauseMs: 100 },
+    memory: { sessions: 2_000 },
+    connects: { clients: 10_000 },
+    growth: { streams: [50, 100, 200, 400, 800], rate: 8, seconds: 10 },
+    transcripts: { messages: [10, 100, 1_000, 10_000], opens: 400 },
+    detached: { sessions: [0, 1_000, 10_000, 100_000], streams: 100, tokens: 300 },
+  },
+  quick: {
+    rounds: 1,
+    paced: { streams: 200, tokens: 200 },
+    full: { streams: 100, tokens: 500, times: 2 },
+    latency: { streams: 200, tokens: 100, times: 2 },
+    catchup: { sessions: 10, tokens: 2_000, rate: 400, pauseMs: 100 },
+    memory: { sessions: 1_000 },
+    connects: { clients: 1_000 },
+    growth: { streams: [50, 800], rate: 8, seconds: 4 },
+    transcripts: { messages: [10, 10_000], opens: 150 },
+    detached: { sessions: [0, 10_000], streams: 50, tokens: 100 },
+  },
+  tiny: {
+    rounds: 1,
+    paced: { streams: 10, tokens: 50 },
+    full: { streams: 10, tokens: 50, times: 1 },
+    latency: { streams: 10, tokens: 50, times: 1 },
+    catchup: { sessions: 2, tokens: 400, rate: 400, pauseMs: 20 },
+    memory: { sessions: 50 },
+    connects: { clients: 50 },
+    growth: { streams: [5, 10], rate: 20, seconds: 1 },
+    transcripts: { messages: [10, 100], opens: 10 },
+    detached: { sessions: [0, 100], streams: 5, tokens: 20 },
+  },
+} satisfies Record<string, Size>;
+
+export type SizeName = keyof typeof SIZES;

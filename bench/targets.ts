@@ -1,0 +1,131 @@
+/** What Mooring must reach, and what it aims at; each is a figure of which less is better. */
+import type { Results } from './results.ts';
+import type { Size } from './sizes.ts';
+
+export interface Target {
+  figure: string;
+  unit: string;
+  must: number;
+  aim: number;
+  /** Undefined: not measured in this run. */
+  value(results: Results, size: Size): number | undefined;
+}
+
+/** `FLUSH_INTERVAL` as it is by default, in milliseconds. */
+export const FLUSH_INTERVAL_MS = 40;
+
+function difference(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a - b;
+}
+
+function quotient(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || !b ? undefined : a / b;
+}
+
+export const TARGETS: readonly Target[] = [
+  {
+    figure: 'CPU a token, paced, against the raw Socket.IO relay',
+    unit: '×',
+    must: 0.8,
+    aim: 0.5,
+    value: (results) => results.ratio('paced', 'cpu', 'mooring-sqlite', 'socketio-relay'),
+  },
+  {
+    figure: 'CPU a token at full speed, against the raw Socket.IO relay',
+    unit: '×',
+    must: 0.5,
+    aim: 0.3,
+    value: (results) => results.ratio('full', 'cpu', 'mooring-sqlite', 'socketio-relay'),
+  },
+  {
+    figure: 'CPU a token, paced, against streamText over HTTP',
+    unit: '×',
+    must: 1 / 3,
+    aim: 1 / 5,
+    value: (results) => results.ratio('paced', 'cpu', 'mooring-sqlite', 'ai-stream-text'),
+  },
+  {
+    figure: "first token later than the raw relay's, p99",
+    unit: 'ms',
+    must: 5,
+    aim: 1,
+    value: (results) =>
+      difference(
+        results.median('latency', 'mooring-sqlite', 'firstP99'),
+        results.median('latency', 'ws-relay', 'firstP99'),
+      ),
+  },
+  {
+    figure: 'any token later than the flush interval, p99',
+    unit: 'ms',
+    must: 10,
+    aim: 3,
+    value: (results) =>
+      difference(results.median('latency', 'mooring-sqlite', 'tokenP99'), FLUSH_INTERVAL_MS),
+  },
+  {
+    figure: 'catch-up amid a long answer: round trips',
+    unit: '',
+    must: 1,
+    aim: 1,
+    value: (results) => results.median('catchup', 'mooring-sqlite', 'roundTrips'),
+  },
+  {
+    figure: 'catch-up amid a long answer, p99',
+    unit: 'ms',
+    must: 15,
+    aim: 5,
+    value: (results) => results.median('catchup', 'mooring-sqlite', 'p99'),
+  },
+  {
+    figure: 'heap of an attached idle session, against a Socket.IO socket',
+    unit: '×',
+    must: 1.3,
+    aim: 1.1,
+    value: (results) => results.ratio('memory', 'attachedHeap', 'mooring-sqlite', 'socketio-relay'),
+  },
+  {
+    figure: 'heap of a detached idle session',
+    unit: 'bytes',
+    must: 1_024,
+    aim: 0,
+    value: (results) => results.median('memory', 'mooring-sqlite', 'detachedHeap'),
+  },
+  {
+    figure: 'connecting and opening, time against bare Socket.IO connects',
+    unit: '×',
+    must: 2,
+    aim: 1.3,
+    value: (results) => results.ratio('connects', 'ms', 'mooring-sqlite', 'socketio-relay'),
+  },
+  {
+    figure: 'growth: CPU a token, most streams against fewest',
+    unit: '×',
+    must: 1.2,
+    aim: 1,
+    value: (results, { growth: { streams } }) =>
+      quotient(
+        results.median('growth', 'mooring-sqlite', `streams${streams.at(-1)}`),
+        results.median('growth', 'mooring-sqlite', `streams${streams[0]}`),
+      ),
+  },
+  {
+    figure: 'growth: opening the longest transcript against the shortest',
+    unit: '×',
+    must: 1.5,
+    aim: 1,
+    value: (results, { transcripts: { messages } }) =>
+      quotient(
+        results.median('transcripts', 'mooring-sqlite', `open${messages.at(-1)}`),
+        results.median('transcripts', 'mooring-sqlite', `open${messages[0]}`),
+      ),
+  },
+];
+
+export type Verdict = 'met, aim reached' | 'met' | 'missed' | 'not measured';
+
+export function verdictOf({ must, aim }: Target, value: number | undefined): Verdict {
+  if (value === undefined) return 'not measured';
+  if (value > must) return 'missed';
+  return value <= aim ? 'met, aim reached' : 'met';
+}
