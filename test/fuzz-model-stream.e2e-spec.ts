@@ -3,7 +3,7 @@ import type { SessionEvent, TurnErrorCode, TurnEvent, UIMessage } from '../src/p
 import { AnswerFold } from '../src/sessions/message.fold.js';
 import { until } from './support/channel.js';
 import { newCredentials, TestClient, textOf } from './support/client.js';
-import { ALL, fuzz, ProcessWatch, type Dice } from './support/fuzz.js';
+import { fuzz, ProcessWatch, type Dice } from './support/fuzz.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
 import { Neighbour, neighbourAnswer, SECRET } from './support/neighbour.js';
 import { assertValidOpenAiMessages } from './support/prompt.validity.js';
@@ -22,9 +22,6 @@ const ERROR_CODES: ReadonlySet<TurnErrorCode> = new Set<TurnErrorCode>([
   'tool_limit',
   'turn_timeout',
 ]);
-
-/** A run of fewer tells nothing if none of these came up. */
-const EXPECTED_ENDINGS = ['completed', 'provider_error', 'provider_timeout', 'provider_rate_limited'];
 
 interface Script {
   steps: VendorStep[];

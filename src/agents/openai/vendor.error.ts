@@ -31,11 +31,10 @@ export function toStreamError(error: unknown, apiKey: string | undefined): Model
   return refused(status ?? 200, words, undefined);
 }
 
-/** A connection that could not be made, or broke; the error itself if it is of no connection. */
-export function toNetworkError(error: Error): Error {
-  // Errors of sockets, of TLS and of undici have a code.
-  if (!('code' in error) || typeof error.code !== 'string') return error;
-  const message = `The connection to the model's vendor failed (${error.code}).`;
+/** A connection that could not be made, that broke, or on which something spoke that is no HTTP. */
+export function toNetworkError(error: Error): ModelError {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  const message = `The connection to the model's vendor failed (${code}).`;
   return new ModelError('provider_error', message, { retryable: true, repeatable: true });
 }
 
