@@ -8,6 +8,7 @@ import { Run } from './run.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
 import { SIZES } from './sizes.ts';
+import { svg } from './svg.ts';
 import { TARGETS, verdictOf } from './targets.ts';
 import type { Contender } from './contenders.ts';
 
@@ -81,6 +82,7 @@ async function bench(options: Options): Promise<number> {
   console.log(targetsText(results, size));
   const more = { sizeName: options.size, size, rounds, skipped };
   if (options.json !== undefined) writeFileSync(options.json, json(scenarios, results, more));
+  if (options.svg !== undefined) writeFileSync(options.svg, svg(scenarios, results, size));
   const missed = TARGETS.some((target) => verdictOf(target, target.value(results, size)) === 'missed');
   const failed = results.measurements.some(
     ({ error, lostAnswers }) => error !== undefined || lostAnswers > 0,

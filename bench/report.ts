@@ -27,9 +27,9 @@ export function number(value: number): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-function figureTable(summaries: Summary[]): string {
+function figureRows(summaries: Summary[]): string[][] {
   const [first] = summaries;
-  if (!first) return '';
+  if (!first) return [];
   const rows = summaries.map(({ contender, median, min, max, ratio }) => [
     `  ${contender}`,
     number(median),
@@ -37,12 +37,12 @@ function figureTable(summaries: Summary[]): string {
     ratio === undefined ? '' : ratio.toFixed(2),
   ]);
   const ratios = summaries.some(({ ratio }) => ratio !== undefined);
-  return table([[`${first.title}`, first.unit, 'spread', ratios ? `× ${BASE}` : ''], ...rows]);
+  return [[first.title, first.unit, 'spread', ratios ? `× ${BASE}` : ''], ...rows];
 }
 
 export function scenarioText(scenario: Scenario, results: Results, size: Size): string {
   const byFigure = Map.groupBy(results.summaries(scenario, size), ({ figure }) => figure);
-  const tables = [...byFigure.values()].filter(([first]) => !first?.detail).map(figureTable);
+  const rows = [...byFigure.values()].filter(([first]) => !first?.detail).flatMap(figureRows);
   const remarks = results.measurements
     .filter((one) => one.scenario === scenario.name)
     .flatMap(({ contender, round, warnings, error }) =>
@@ -50,7 +50,7 @@ export function scenarioText(scenario: Scenario, results: Results, size: Size): 
         (text) => `  ! ${contender}, round ${round}: ${text.replaceAll('\n', '\n      ')}`,
       ),
     );
-  return [`${scenario.name}: ${scenario.what(size)}`, ...tables, ...remarks].join('\n');
+  return [`${scenario.name}: ${scenario.what(size)}`, table(rows), ...remarks].join('\n');
 }
 
 export function targetsText(results: Results, size: Size): string {

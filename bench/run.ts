@@ -81,6 +81,8 @@ export interface Streamed {
   upstream: UpstreamStats;
   /** Of the server, µs per token that the upstream sent. */
   cpuPerToken: number;
+  /** CPU time of the server per time; above 1 it used several cores, and its one thread of JavaScript may be full. */
+  busy: number;
 }
 
 /** One measurement: what it was of, and everything that speaks against it. */
@@ -130,11 +132,40 @@ export class Run {
   async stream(server: Server, load: Load, order: AnswersOrder): Promise<Streamed> {
     await call(this.#upstream.child, 'reset');
     const before = await server.usage();
+    const begin = performance.now();
     const answered = await load.answers(order);
+    const elapsed = performance.now() - begin;
     const after = await server.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
     this.#judge(order, answered, upstream);
-    return { answered, upstream, cpuPerToken: (after.cpu - before.cpu) / upstream.tokens };
+    const cpu = after.cpu - before.cpu;
+    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy: cpu / 1_000 / elapsed };
+  }
+
+  /**
+   * The same, of a window in the middle of the answers: no turn begins or ends in it.
+   * @param skipMs from the first ask until the window, in milliseconds
+   */
+  async streamWindow(
+    server: Server,
+    load: Load,
+    order: AnswersOrder,
+    { skipMs, windowMs }: { skipMs: number; windowMs: number },
+  ): Promise<Streamed> {
+    const answering = load.answers(order);
+    answering.catch(() => undefined);
+    await pause(skipMs);
+    await call(this.#upstream.child, 'reset');
+    const before = await server.usage();
+    const begin = performance.now();
+    await pause(windowMs);
+    const elapsed = performance.now() - begin;
+    const after = await server.usage();
+    const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
+    const answered = await answering;
+    this.#judge(order, answered, upstream);
+    const cpu = after.cpu - before.cpu;
+    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy: cpu / 1_000 / elapsed };
   }
 
   #judge({ ask, times = 1, spreadMs = 0 }: AnswersOrder, answered: Answered, upstream: UpstreamStats): void {
@@ -166,4 +197,8 @@ export class Run {
 
 function ms(value: number): string {
   return value < 1_000 ? `${value.toFixed(1)} ms` : `${(value / 1_000).toFixed(1)} s`;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

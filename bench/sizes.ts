@@ -1,8 +1,8 @@
 /** How much is done. Times in milliseconds. */
 export interface Size {
   rounds: number;
-  /** 50 tokens per second each. */
-  paced: { streams: number; tokens: number };
+  /** 50 tokens per second each; `warmUp`: tokens of the answers before. */
+  paced: { streams: number; tokens: number; warmUp: number };
   /** The same streams again and again, `times` answers each. */
   full: { streams: number; tokens: number; times: number };
   latency: { streams: number; tokens: number; times: number };
@@ -18,9 +18,9 @@ export interface Size {
 export const SIZES = {
   full: {
     rounds: 3,
-    paced: { streams: 200, tokens: 500 },
+    paced: { streams: 200, tokens: 500, warmUp: 150 },
     full: { streams: 100, tokens: 500, times: 6 },
-    latency: { streams: 200, tokens: 150, times: 4 },
+    latency: { streams: 200, tokens: 120, times: 3 },
     catchup: { sessions: 20, tokens: 2_000, rate: 200, pauseMs: 100 },
     memory: { sessions: 2_000 },
     connects: { clients: 10_000 },
@@ -30,21 +30,21 @@ export const SIZES = {
   },
   quick: {
     rounds: 1,
-    paced: { streams: 200, tokens: 200 },
-    full: { streams: 100, tokens: 500, times: 2 },
-    latency: { streams: 200, tokens: 100, times: 2 },
+    paced: { streams: 200, tokens: 150, warmUp: 60 },
+    full: { streams: 100, tokens: 500, times: 1 },
+    latency: { streams: 200, tokens: 60, times: 2 },
     catchup: { sessions: 10, tokens: 2_000, rate: 400, pauseMs: 100 },
-    memory: { sessions: 1_000 },
+    memory: { sessions: 400 },
     connects: { clients: 1_000 },
     growth: { streams: [50, 800], rate: 8, seconds: 4 },
-    transcripts: { messages: [10, 10_000], opens: 150 },
+    transcripts: { messages: [10, 10_000], opens: 100 },
     detached: { sessions: [0, 10_000], streams: 50, tokens: 100 },
   },
   tiny: {
     rounds: 1,
-    paced: { streams: 10, tokens: 50 },
+    paced: { streams: 10, tokens: 50, warmUp: 10 },
     full: { streams: 10, tokens: 50, times: 1 },
-    latency: { streams: 10, tokens: 50, times: 1 },
+    latency: { streams: 10, tokens: 20, times: 1 },
     catchup: { sessions: 2, tokens: 400, rate: 400, pauseMs: 20 },
     memory: { sessions: 50 },
     connects: { clients: 50 },

@@ -4,19 +4,20 @@ import type { Streamed } from '../run.ts';
 import type { FigureInfo, Scenario } from './scenario.ts';
 
 const RATE = 50;
-const WARM_UP = { tokens: 100, rate: RATE };
 
 const FIGURES: Record<string, FigureInfo> = {
   cpu: { title: 'CPU of the server per upstream token', unit: 'µs' },
+  busy: { title: 'CPU of the server', unit: 'cores', detail: true },
   upstreamCpu: { title: 'CPU of the upstream per token', unit: 'µs', detail: true },
   loadCpu: { title: 'CPU of the clients per token', unit: 'µs', detail: true },
   upstreamLateP99: { title: 'lateness of the upstream, p99', unit: 'ms', detail: true },
   loadLateP99: { title: 'lateness of the clients, p99', unit: 'ms', detail: true },
 };
 
-function figuresOf({ cpuPerToken, upstream, answered }: Streamed): Record<string, number> {
+function figuresOf({ cpuPerToken, busy, upstream, answered }: Streamed): Record<string, number> {
   return {
     cpu: cpuPerToken,
+    busy,
     upstreamCpu: upstream.cpu / upstream.tokens,
     loadCpu: answered.cpu / upstream.tokens,
     upstreamLateP99: upstream.lateP99,
@@ -31,9 +32,9 @@ export const paced: Scenario = {
   figures: () => FIGURES,
   measure: (run, contender) =>
     run.against(contender, async (server, load) => {
-      const { streams, tokens } = run.size.paced;
+      const { streams, tokens, warmUp } = run.size.paced;
       await load.connect({ ...server.at, count: streams });
-      await load.answers({ ask: WARM_UP, spreadMs: 500 });
+      await load.answers({ ask: { tokens: warmUp, rate: RATE }, spreadMs: 500 });
       return figuresOf(await run.stream(server, load, { ask: { tokens, rate: RATE }, spreadMs: 500 }));
     }),
 };
@@ -49,7 +50,7 @@ export const full: Scenario = {
       const { streams, tokens, times } = run.size.full;
       const ask = { tokens, rate: 0 };
       await load.connect({ ...server.at, count: streams });
-      await load.answers({ ask });
+      await load.answers({ ask: { tokens: Math.ceil(tokens / 2), rate: 0 } });
       return figuresOf(await run.stream(server, load, { ask, times }));
     }),
 };

@@ -6,6 +6,8 @@ import { seed } from '../seed.ts';
 import type { FigureInfo, Scenario } from './scenario.ts';
 
 const RATE = 50;
+/** All answers have begun by then, and what their beginning cost is over. */
+const SKIP_MS = 2_000;
 
 function each(
   values: number[],
@@ -17,10 +19,11 @@ function each(
 export const growth: Scenario = {
   name: 'growth',
   what: ({ growth: { streams, rate } }) => `${streams.join(', ')} streams at ${rate} tokens/s each`,
-  contenders: ['mooring-memory', 'mooring-sqlite'],
+  contenders: ['mooring-sqlite'],
   figures: ({ growth: { streams } }) =>
     each(streams, (count) => ({
       [`streams${count}`]: { title: `CPU per token, ${count} streams`, unit: 'µs' },
+      [`busy${count}`]: { title: `CPU of the server, ${count} streams`, unit: 'cores', detail: true },
     })),
   async measure(run, contender) {
     const { streams, rate, seconds } = run.size.growth;
@@ -30,9 +33,11 @@ export const growth: Scenario = {
         await load.connect({ ...server.at, count });
         // As much work beforehand, whatever the number: a cold program is not what is compared.
         await load.answers({ ask: { tokens: 200, rate: 0 }, clients: streams[0] ?? count, times: 2 });
-        const ask = { tokens: rate * seconds, rate };
-        const { cpuPerToken } = await run.stream(server, load, { ask, spreadMs: 1_000 });
-        figures[`streams${count}`] = cpuPerToken;
+        const ask = { tokens: Math.ceil((rate * (SKIP_MS + seconds * 1_000)) / 1_000), rate };
+        const window = { skipMs: SKIP_MS, windowMs: (seconds - 1) * 1_000 };
+        const streamed = await run.streamWindow(server, load, { ask, spreadMs: 1_000 }, window);
+        figures[`streams${count}`] = streamed.cpuPerToken;
+        figures[`busy${count}`] = streamed.busy;
       });
     }
     return figures;

@@ -1,7 +1,10 @@
 /** How much later than it was sent upstream a token is received. */
 import type { Scenario } from './scenario.ts';
 
-const RATE = 50;
+/** As fast as large models are; few enough tokens that two cores carry the upstream, the server and the clients. */
+const RATE = 20;
+/** With less than this left of its core, a server's latency is that of its queue. */
+const BUSY = 0.9;
 
 export const latency: Scenario = {
   name: 'latency',
@@ -13,6 +16,7 @@ export const latency: Scenario = {
     firstP99: { title: 'first token, p99', unit: 'ms' },
     tokenP50: { title: 'any token, p50 (Mooring gathers for up to 40 ms)', unit: 'ms' },
     tokenP99: { title: 'any token, p99', unit: 'ms' },
+    busy: { title: 'CPU of the server', unit: 'cores', detail: true },
     loadLateP99: { title: 'lateness of the clients, p99', unit: 'ms', detail: true },
     upstreamLateP99: { title: 'lateness of the upstream, p99', unit: 'ms', detail: true },
   }),
@@ -23,14 +27,16 @@ export const latency: Scenario = {
       // Answers begin and end all the time, as many a second as end.
       const spreadMs = (tokens * 1_000) / RATE;
       await load.connect({ ...server.at, count: streams });
-      await load.answers({ ask: { ...ask, tokens: 100 }, spreadMs: 500 });
-      const { answered, upstream } = await run.stream(server, load, { ask, times, spreadMs });
+      await load.answers({ ask: { ...ask, tokens: 40 }, spreadMs: 500 });
+      const { answered, upstream, busy } = await run.stream(server, load, { ask, times, spreadMs });
+      if (busy > BUSY) run.warn(`it was saturated: it used ${busy.toFixed(2)} cores`);
       const { firstP50, firstP99, tokenP50, tokenP99, lateP99 } = answered;
       return {
         firstP50,
         firstP99,
         tokenP50,
         tokenP99,
+        busy,
         loadLateP99: lateP99,
         upstreamLateP99: upstream.lateP99,
       };

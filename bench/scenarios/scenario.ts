@@ -5,7 +5,7 @@ import type { Size } from '../sizes.ts';
 /** What a figure is, for whoever reads it. Less is better, of all of them. */
 export interface FigureInfo {
   title: string;
-  unit: 'µs' | 'ms' | 'bytes' | 'MB' | 'round trips' | 'tokens' | 'resumes';
+  unit: 'µs' | 'ms' | 'bytes' | 'MB' | 'round trips' | 'tokens' | 'resumes' | 'cores';
   /** Only in the JSON. */
   detail?: true;
 }
