@@ -80,8 +80,11 @@ export interface Plan {
   env: Record<string, string>;
   model: ModelPlan;
   phases: Phase[];
-  /** Whether clients that vanished are left for the gateway to notice by itself. */
-  keepVanished: boolean;
+  /**
+   * Whether the end is waited for until nothing is left: a client that vanished is noticed after 20 s, and its TCP
+   * connection let go 30 s later. Otherwise only what must be gone at once is looked at.
+   */
+  patient: boolean;
 }
 
 /** What a temper adds to a client's acts. */

@@ -20,6 +20,8 @@ export class Proxy {
   readonly #lines = new Set<Line>();
   /** Both ends of every connection that was left hanging, so that they can be let go in the end. */
   readonly #hanging = new Set<Socket>();
+  /** Clients' ends that do not know yet that they lead nowhere. */
+  readonly #unaware = new Set<Socket>();
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Half of the next piece is let through, then both sides are reset. */
   #cutNextPiece = false;
@@ -57,10 +59,11 @@ export class Proxy {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     for (const line of this.#lines) {
-      if (line.dead) line.client.destroy();
       line.gateway.resume();
       line.client.resume();
     }
+    // The gateway's side of such a connection may be gone already.
+    for (const client of this.#unaware) client.destroy();
     if (letGo) for (const socket of this.#hanging) socket.destroy();
   }
 
@@ -95,6 +98,7 @@ export class Proxy {
       one.on('end', () => !line.dead && other.end());
       one.on('close', () => {
         this.#hanging.delete(one);
+        this.#unaware.delete(one);
         this.#lines.delete(line);
         if (!line.dead) other.destroy();
       });
@@ -157,6 +161,7 @@ export class Proxy {
     for (const socket of sockets) {
       socket.pause();
       this.#hanging.add(socket);
+      if (socket === line.client) this.#unaware.add(socket);
     }
   }
 

@@ -25,7 +25,9 @@ interface Scenario {
   sessions: number;
   /** Phases of equal length; with several, the heap must not grow from the first to the last. */
   phases?: number;
-  keepVanished?: boolean;
+  /** Whether it is waited until the gateway has noticed all who vanished. */
+  patient?: boolean;
+  transports?: Transport[];
   /** Each session's clients: one a temper, the first being the session's main sender. */
   casts: Temper[][];
   sendEveryMs: number;
@@ -36,6 +38,7 @@ interface Scenario {
 }
 
 const MODEL: ModelPlan = { tokens: [3, 60], paceMs: [2, 30], tokenLength: 0, faultRate: 0, toolRate: 0.15 };
+const TRANSPORTS: Transport[] = ['websocket', 'websocket', 'polling', 'upgrade'];
 const HOUR_MS = 3_600_000;
 
 export const SCENARIOS: Record<string, Scenario> = {
@@ -58,7 +61,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     says: 'resets, half-open connections, stalls, cuts within a frame, and clients that vanish without a word',
     model: { tokens: [20, 100] },
     sessions: 8,
-    keepVanished: true,
+    patient: true,
     casts: [[unlucky], [unlucky, vanishing], [vanishing], [unlucky, steady]],
     sendEveryMs: 1_200,
   },
@@ -136,6 +139,9 @@ export const SCENARIOS: Record<string, Scenario> = {
     says: 'sessions come, talk and end, wave after wave; afterwards memory, timers and sockets are as before',
     sessions: 15,
     phases: 4,
+    patient: true,
+    // A poll that is never repeated holds its place for twenty seconds.
+    transports: ['websocket'],
     casts: [[steady], [flapping, steady], [fickle, forgetful]],
     sendEveryMs: 700,
     model: { tokens: [1, 30], paceMs: [0, 10] },
@@ -182,7 +188,7 @@ export function planOf(name: string, seed: number, seconds: number, store: Store
     store,
     env: scenario.env ?? {},
     model: { ...MODEL, ...scenario.model },
-    keepVanished: scenario.keepVanished ?? false,
+    patient: scenario.patient ?? false,
     phases: Array.from({ length: count }, (_, index) =>
       phaseOf(scenario, name, seed, seconds / count, index),
     ),
@@ -217,7 +223,7 @@ function sessionOf(
       ...mainActs(scenario, random, number, index, durationMs),
     ];
     if (scenario.trespass && index === 0) acts.push(...trespassing(others)(random, durationMs));
-    const transport = random.pick<Transport>(['websocket', 'websocket', 'polling', 'upgrade']);
+    const transport = random.pick(scenario.transports ?? TRANSPORTS);
     return { name: `${number}${'abc'[index]}`, transport, acts: acts.sort((a, b) => a.at - b.at) };
   });
   const [main, twin] = clients;

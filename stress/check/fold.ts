@@ -21,7 +21,7 @@ export interface Held {
   open: Map<string, TurnEvent>;
   /** Every message that it was ever given as a whole. */
   messages: UIMessage[];
-  /** Each event that is no delta, as it came. */
+  /** Each event of the log that is no delta, as it came; a snapshot's may have seqs of their own. */
   events: SessionEvent[];
 }
 
@@ -48,6 +48,8 @@ class Fold {
   #unrun = new Map<string, UIMessage>();
 
   opened(opened: OpenedSession, at: number): void {
+    const { events } = this.held;
+    const known = events.length;
     if (!opened.recovered) {
       this.#answers.clear();
       this.#unrun.clear();
@@ -55,6 +57,7 @@ class Fold {
       this.held.messages.push(...opened.messages);
     }
     this.apply(opened.events, at);
+    if (!opened.recovered) events.length = known;
   }
 
   apply(events: readonly SessionEvent[], at: number): void {
