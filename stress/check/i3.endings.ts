@@ -1,0 +1,97 @@
+import type { TurnEvent } from '../../src/protocol.js';
+import type { ModelFault } from '../plan.ts';
+import type { View } from './view.ts';
+import type { Violation } from './violation.ts';
+
+const CODES: Record<ModelFault, string> = {
+  hang: 'provider_timeout',
+  stall: 'provider_timeout',
+  reset: 'provider_error',
+  'reset-in-character': 'provider_error',
+  garble: 'provider_error',
+  'refuse-429': 'provider_rate_limited',
+  'refuse-500': 'provider_error',
+  'no-finish': 'provider_error',
+  'end-early': 'provider_error',
+};
+
+/** I3: one ending of each turn, the same to everybody and in the store, and one that something explains. */
+export function checkEndings(view: View): Violation[] {
+  const violations: Violation[] = [];
+  const endings = new Map<string, { event: TurnEvent; json: string; name: string; session: number }>();
+  for (const { ledger, held } of view.held) {
+    const where = (turnId: string): string =>
+      `session ${ledger.session}, turn ${turnId}, client ${ledger.name}`;
+    const wrong = (turnId: string, what: string): void => {
+      violations.push({ invariant: 'I3', where: where(turnId), what });
+    };
+    const seen = new Map<string, string>();
+    for (const { event } of held.endings) {
+      const { seq: _seq, ...said } = event as TurnEvent & { seq: number };
+      const json = JSON.stringify(said);
+      const before = seen.get(event.turnId);
+      if (before !== undefined) wrong(event.turnId, `ended twice:\n  ${before}\n  ${json}`);
+      seen.set(event.turnId, json);
+      const known = endings.get(event.turnId);
+      if (!known) endings.set(event.turnId, { event, json, name: ledger.name, session: ledger.session });
+      else if (known.json !== json) wrong(event.turnId, `ended otherwise:\n  for ${known.name}: ${known.json}\n  here: ${json}`); // prettier-ignore
+    }
+    for (const [turnId, { state }] of held.open) wrong(turnId, `is still ${state}, though all is over`);
+  }
+  for (const [turnId, { event, name, session }] of endings) {
+    const where = `session ${session}, turn ${turnId} (${event.messageId})`;
+    const stored = view.answers.get(turnId);
+    if (!stored && view.evidence.stored.some((each) => each.session === session)) {
+      violations.push({
+        invariant: 'I3',
+        where,
+        what: `ended ${event.state} for ${name}, and no answer is stored`,
+      });
+    }
+    const status = stored?.answer.metadata?.status;
+    if (stored && status !== event.state) {
+      violations.push({
+        invariant: 'I3',
+        where,
+        what: `ended ${event.state} for ${name}, and is stored as ${status}`,
+      });
+    }
+    const unexplained = explain(view, session, event);
+    if (unexplained) violations.push({ invariant: 'I3', where, what: unexplained });
+  }
+  for (const [turnId, { session, user, answer }] of view.answers) {
+    if (endings.has(turnId)) continue;
+    const what = `is stored as ${answer.metadata?.status}, and nobody was told of its end`;
+    violations.push({ invariant: 'I3', where: `session ${session}, turn ${turnId} (${user?.id})`, what });
+  }
+  return violations;
+}
+
+/** What is wrong with an ending for which nothing was done. */
+function explain({ evidence, calls }: View, session: number, event: TurnEvent): string | undefined {
+  const acts =
+    evidence.sessions.find(({ number }) => number === session)?.clients.flatMap((each) => each.acts) ?? [];
+  const struck = (kind: string): boolean => evidence.blows.some((blow) => blow.kind === kind);
+  const unexplained = `${event.state} (${event.reason ?? event.error?.code ?? ''}), and nothing explains it`;
+  switch (event.state) {
+    case 'cancelled':
+      return acts.some((act) => act.do === 'cancel') ? undefined : unexplained;
+    case 'interrupted': {
+      const explained =
+        (event.reason === 'message' &&
+          acts.some((act) => act.do === 'send' && act.whenBusy === 'interrupt')) ||
+        (event.reason === 'node_lost' && struck('kill')) ||
+        (event.reason === 'draining' && struck('stop'));
+      return explained ? undefined : unexplained;
+    }
+    case 'failed': {
+      const faults = (calls.get(event.messageId) ?? []).flatMap(({ fault }) => fault ?? []);
+      const codes = new Set(faults.map((fault) => CODES[fault]));
+      return codes.has(event.error?.code ?? '')
+        ? undefined
+        : `${unexplained}; faults: ${faults.join(', ') || 'none'}`;
+    }
+    default:
+      return undefined;
+  }
+}

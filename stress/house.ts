@@ -1,0 +1,290 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StressClient } from './client.ts';
+import { Gateway, type ProbeAnswer } from './gateway.ts';
+import type { ClientLedger, Evidence, Health, StoredSession } from './ledgers.ts';
+import { ModelServer } from './model.server.ts';
+import { Nemesis } from './nemesis.ts';
+import type { Phase, Plan, SessionPlan } from './plan.ts';
+import { Proxy } from './proxy.ts';
+import { Reader } from './reader.ts';
+
+const REST_TIMEOUT_MS = 45_000;
+const BOUND_TIMEOUT_MS = 30_000;
+/** A ping each 10 s, 10 s to answer, 30 s for the WebSocket's closing handshake, and what a busy machine adds. */
+const PATIENCE_MS = 65_000;
+const BASELINE_TIMEOUT_MS = 8_000;
+/** Handles that come and go by themselves: a sweep that just runs, a connection that is being closed. */
+const HANDLES_TOLERATED = 3;
+const HEAP_TOLERATED_BYTES = 3 * 1024 * 1024;
+
+export interface Figures {
+  turns: number;
+  tokens: number;
+  reconnects: number;
+  cuts: number;
+  kills: number;
+  stops: number;
+  faults: number;
+  /** Opens with a position, and those of them that were answered with exactly what was missed. */
+  resumes: number;
+  exact: number;
+  catchUpMs: number[];
+}
+
+/** A gateway, its clients, their network and its model, for as long as one plan is played. */
+export class House {
+  readonly #gateway: Gateway;
+  readonly #dataDir = mkdtempSync(join(tmpdir(), 'mooring-stress-'));
+  readonly #nemesis: Nemesis;
+  readonly #sessions: SessionPlan[] = [];
+  readonly #ledgers: ClientLedger[] = [];
+  readonly #readers: ClientLedger[] = [];
+  readonly #stored: StoredSession[] = [];
+  readonly #health: Health = { deaths: [], leftovers: [], notes: [] };
+  #present: { client: StressClient; proxy: Proxy }[] = [];
+  #past = { reconnects: 0, catchUpMs: [] as number[] };
+  #abort = new AbortController();
+
+  private readonly plan: Plan;
+  private readonly model: ModelServer;
+
+  private constructor(plan: Plan, model: ModelServer, dist: string) {
+    this.plan = plan;
+    this.model = model;
+    this.#gateway = new Gateway(dist, {
+      STORE: plan.store,
+      DATA_DIR: this.#dataDir,
+      OPENAI_BASE_URL: model.url,
+      MODEL: 'stress',
+      MAX_SOCKETS_PER_IP: '100000',
+      MODEL_FIRST_BYTE_TIMEOUT: '3s',
+      MODEL_IDLE_TIMEOUT: '3s',
+      DRAIN_TIMEOUT: '1500ms',
+      ...plan.env,
+    });
+    this.#nemesis = new Nemesis(this.#gateway);
+  }
+
+  /** Everything started, nobody connected. */
+  static async open(plan: Plan, dist: string): Promise<House> {
+    const house = new House(plan, await ModelServer.listen(plan), dist);
+    try {
+      await house.#gateway.start();
+    } catch (error) {
+      await house.close();
+      throw error;
+    }
+    return house;
+  }
+
+  /** Plays all phases. What could not be brought to rest is in the evidence as a leftover. */
+  async play(): Promise<Evidence> {
+    const begin = await this.#gateway.memory();
+    const heaps: number[] = [];
+    for (const phase of this.plan.phases) {
+      const rested = await this.#playPhase(phase);
+      await this.#leave();
+      if (!rested || this.#gateway.deaths.length > 0) break;
+      if (phase === this.plan.phases.at(-1)) await this.#checkBaseline(begin);
+      heaps.push((await this.#gateway.memory()).heapBytes);
+    }
+    const [first = 0, last = first] = [heaps[0], heaps.at(-1)];
+    if (last - first > HEAP_TOLERATED_BYTES) {
+      const mebibytes = heaps.map((bytes) => (bytes / 1024 / 1024).toFixed(1)).join(', ');
+      this.#health.leftovers.push(`the heap grew with each phase, in MiB: ${mebibytes}`);
+    }
+    this.#health.deaths.push(...this.#gateway.deaths);
+    this.#health.notes.push(...this.#nemesis.skipped);
+    return this.evidence();
+  }
+
+  evidence(): Evidence {
+    return {
+      plan: this.plan,
+      sessions: this.#sessions,
+      clients: this.#ledgers,
+      readers: this.#readers,
+      calls: this.model.calls,
+      stored: this.#stored,
+      blows: this.#nemesis.records,
+      health: this.#health,
+    };
+  }
+
+  figures(): Figures {
+    const clients = this.#present.map(({ client }) => client);
+    const records = this.#ledgers.flatMap((ledger) => ledger.records);
+    const resumed = records.flatMap((record) =>
+      record.kind === 'opened' && record.asked ? [record.opened] : [],
+    );
+    return {
+      turns: this.model.calls.filter(({ endedAt, step }) => endedAt !== undefined && step === 0).length,
+      tokens: this.model.tokens,
+      reconnects: this.#past.reconnects + clients.reduce((sum, { reconnects }) => sum + reconnects, 0),
+      cuts: records.filter(({ kind }) => kind === 'cut').length,
+      kills: this.#nemesis.kills,
+      stops: this.#nemesis.stops,
+      faults: this.model.faults + this.#nemesis.others,
+      resumes: resumed.length,
+      exact: resumed.filter(({ recovered }) => recovered).length,
+      catchUpMs: [...this.#past.catchUpMs, ...clients.flatMap(({ catchUps }) => catchUps)],
+    };
+  }
+
+  get output(): string {
+    return this.#gateway.output;
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#leave();
+    await this.#gateway.end('SIGKILL');
+    await this.model.close();
+    rmSync(this.#dataDir, { recursive: true, force: true });
+  }
+
+  /** True where everything came to rest and could be read. */
+  async #playPhase(phase: Phase): Promise<boolean> {
+    this.model.calm = false;
+    this.#sessions.push(...phase.sessions);
+    for (const session of phase.sessions) {
+      for (const plan of session.clients) {
+        const proxy = await Proxy.listen(() => this.#gateway.port);
+        const client = new StressClient(plan, session, proxy);
+        this.#present.push({ client, proxy });
+        this.#ledgers.push(client.ledger);
+      }
+    }
+    const clients = this.#present.map(({ client }) => client);
+    if (!(await this.#until(() => clients.every(({ atRest }) => atRest), BOUND_TIMEOUT_MS))) {
+      this.#health.leftovers.push(
+        `not all clients could be bound:\n${clients.filter((c) => !c.atRest).join('\n')}`,
+      );
+      return false;
+    }
+    await this.#perform(phase);
+    await this.#nemesis.heal();
+    // Twice: a client may be cut off by what is healed, and what was stalled ends when it is.
+    for (const { proxy } of this.#present) proxy.heal(!this.plan.patient);
+    this.model.calm = true;
+    if (!(await this.#until(() => clients.every(({ atRest }) => atRest), REST_TIMEOUT_MS))) {
+      const restless = clients.filter(({ atRest }) => !atRest).join('\n');
+      this.#health.leftovers.push(
+        `not at rest ${REST_TIMEOUT_MS / 1_000} s after the last act:\n${restless}`,
+      );
+      return false;
+    }
+    return this.#read(phase.sessions);
+  }
+
+  async #perform(phase: Phase): Promise<void> {
+    const sessions = new Map(phase.sessions.map((session) => [session.number, session]));
+    const steps = [
+      ...this.#present.flatMap(({ client }) =>
+        client.plan.acts.map((act) => ({ at: act.at, run: () => client.perform(act, sessions) })),
+      ),
+      ...phase.blows.map((blow) => ({ at: blow.at, run: () => this.#nemesis.strike(blow) })),
+    ].sort((a, b) => a.at - b.at);
+    const begun = performance.now();
+    for (const { at, run } of steps) {
+      const wait = at - (performance.now() - begun);
+      if (wait > 1) await sleep(wait, undefined, { signal: this.#abort.signal });
+      run();
+    }
+  }
+
+  async #read(sessions: SessionPlan[]): Promise<boolean> {
+    for (const session of sessions) {
+      const reader = new Reader(this.#gateway.url, session);
+      try {
+        this.#readers.push(await reader.newcomer());
+        const first = this.#firstOpened(session);
+        if (first) this.#readers.push(await reader.returning(first));
+        this.#stored.push(await reader.stored());
+      } catch (error) {
+        this.#health.leftovers.push(`session ${session.number} could not be read: ${String(error)}`);
+        return false;
+      } finally {
+        reader.close();
+      }
+    }
+    return true;
+  }
+
+  #firstOpened({ number }: SessionPlan) {
+    const ledger = this.#ledgers.find(({ session }) => session === number);
+    const first = ledger?.records.find((record) => record.kind === 'opened');
+    return first?.kind === 'opened' ? first.opened : undefined;
+  }
+
+  /** Everybody goes; where there is more to come, or memory keeps what is not ended, sessions end. */
+  async #leave(): Promise<void> {
+    const present = this.#present;
+    this.#present = [];
+    const last = new Map(present.map(({ client }) => [client.session.number, client]));
+    if (this.#gateway.running && !this.#abort.signal.aborted) {
+      await Promise.all([...last.values()].map((client) => client.endSession()));
+    }
+    for (const { client } of present) {
+      this.#past.reconnects += client.reconnects;
+      this.#past.catchUpMs.push(...client.catchUps);
+      client.close();
+    }
+    // A closed connection's goodbye is still on its way; those that vanished are the gateway's to notice.
+    await sleep(50);
+    if (!this.plan.patient || this.#abort.signal.aborted) await closeAll(present);
+    else this.#vanished.push(...present);
+  }
+
+  readonly #vanished: { proxy: Proxy }[] = [];
+
+  async #checkBaseline(begin: ProbeAnswer): Promise<void> {
+    let left: string[] = [];
+    const timeout = this.plan.patient ? PATIENCE_MS : BASELINE_TIMEOUT_MS;
+    const clean = await this.#until(async () => {
+      this.model.closeIdle();
+      left = await this.#leftovers(begin).catch((error: unknown) => [String(error)]);
+      return left.length === 0;
+    }, timeout);
+    if (!clean) this.#health.leftovers.push(...left);
+    await closeAll(this.#vanished.splice(0));
+  }
+
+  async #leftovers(begin: ProbeAnswer): Promise<string[]> {
+    const left: string[] = [];
+    const names = this.plan.patient
+      ? ['mooring_sockets', 'mooring_turns_running']
+      : ['mooring_turns_running'];
+    for (const name of names) {
+      const value = await this.#gateway.metric(name);
+      if (value > 0) left.push(`${name} is ${value}, and nobody is there`);
+    }
+    if (this.model.openCalls > 0) left.push(`${this.model.openCalls} requests to the model are still open`);
+    const ready = await this.#gateway.health();
+    if (ready !== 200) left.push(`/health/ready says ${ready}`);
+    if (!this.plan.patient) return left;
+    const { resources } = await this.#gateway.resources();
+    for (const [type, count] of Object.entries(resources)) {
+      const before = begin.resources[type] ?? 0;
+      if (count > before + HANDLES_TOLERATED)
+        left.push(`${count} handles of type ${type}, ${before} before the load`);
+    }
+    return left;
+  }
+
+  async #until(holds: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
+    const end = performance.now() + timeoutMs;
+    while (!(await holds())) {
+      if (performance.now() > end || this.#gateway.deaths.length > 0) return false;
+      await sleep(30, undefined, { signal: this.#abort.signal });
+    }
+    return true;
+  }
+}
+
+async function closeAll(lines: { proxy: Proxy }[]): Promise<void> {
+  await Promise.all(lines.map(({ proxy }) => proxy.close()));
+}

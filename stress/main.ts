@@ -1,0 +1,91 @@
+/**
+ * A stress run that looks for lies: see README.md beside this file.
+ *
+ *   npm run stress -- --help
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { check } from './check/index.ts';
+import { hasFaketime } from './gateway.ts';
+import { House, type Figures } from './house.ts';
+import { HELP, readOptions, UsageError, type Options } from './options.ts';
+import type { Plan } from './plan.ts';
+import { commandOf, failureReport, progressLine, summary } from './report.ts';
+import { planOf, SCENARIOS } from './scenarios.ts';
+
+const PROGRESS_MS = 2_000;
+
+interface Run {
+  scenario: string;
+  figures: Figures;
+  violations: number;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function main(words: string[]): Promise<number> {
+  const options = readOptions(words);
+  if (options.show === 'help') say(HELP);
+  if (options.show === 'list') {
+    for (const [name, { says }] of Object.entries(SCENARIOS)) say(`${name.padEnd(14)}${says}`);
+  }
+  if (options.show === 'help' || options.show === 'list') return 0;
+  const seconds = Math.max(1, Math.round(options.seconds / options.scenarios.length));
+  const plans = options.scenarios.map((name) => ({
+    name,
+    plan: planOf(name, options.seed, seconds, options.store),
+  }));
+  if (options.show === 'plan') {
+    say(JSON.stringify(plans.map(({ plan }) => plan)));
+    return 0;
+  }
+  if (!existsSync(join(options.dist, 'main.js'))) {
+    throw new UsageError(`${options.dist} holds no build: run npm run build first`);
+  }
+  say(`seed ${options.seed}, ${options.store} store, ${seconds} s a scenario`);
+  const runs: Run[] = [];
+  for (const { name, plan } of plans) {
+    if (plan) runs.push(await play(plan, seconds, options));
+    else say(`  ${name}: skipped, since the ${options.store} store forgets everything at a restart`);
+  }
+  say(summary(runs));
+  return runs.some(({ violations }) => violations > 0) ? 1 : 0;
+}
+
+async function play(plan: Plan, seconds: number, options: Options): Promise<Run> {
+  const { scenario } = plan;
+  if (scenario === 'clock' && !hasFaketime) {
+    say("  clock: libfaketime is missing; the process's clock is moved as JavaScript sees it");
+  }
+  const house = await House.open(plan, options.dist);
+  const begun = performance.now();
+  const progress = setInterval(
+    () => say(progressLine(scenario, (performance.now() - begun) / 1_000, house.figures())),
+    PROGRESS_MS,
+  );
+  try {
+    const evidence = await house.play();
+    for (const note of evidence.health.notes) say(`  ${scenario}: skipped: ${note}`);
+    const violations = check(evidence);
+    if (violations.length > 0) {
+      say(failureReport(violations, evidence, { output: house.output, command: commandOf(plan, seconds) }));
+    }
+    return { scenario, figures: house.figures(), violations: violations.length };
+  } finally {
+    clearInterval(progress);
+    await house.close();
+  }
+}
+
+// Children are ended as the process exits.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof UsageError ? error.message : String((error as Error).stack)}\n`);
+    process.exit(2);
+  },
+);

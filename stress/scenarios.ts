@@ -1,0 +1,264 @@
+import {
+  credentials,
+  sends,
+  type Act,
+  type Blow,
+  type ClientPlan,
+  type ModelPlan,
+  type Phase,
+  type Plan,
+  type SessionPlan,
+  type Store,
+  type Temper,
+  type Transport,
+} from './plan.ts';
+import { Random } from './random.ts';
+import { fickle, flapping, forgetful, slow, steady, trespassing, unlucky, vanishing } from './tempers.ts';
+
+/** What is particular to a scenario; all else is made from the seed. */
+interface Scenario {
+  says: string;
+  /** Scenarios that restart the process need what a restart keeps. */
+  sqliteOnly?: boolean;
+  env?: Record<string, string>;
+  model?: Partial<ModelPlan>;
+  sessions: number;
+  /** Phases of equal length; with several, the heap must not grow from the first to the last. */
+  phases?: number;
+  /** Whether it is waited until the gateway has noticed all who vanished. */
+  patient?: boolean;
+  transports?: Transport[];
+  /** Each session's clients: one a temper, the first being the session's main sender. */
+  casts: Temper[][];
+  sendEveryMs: number;
+  copies?: [number, number];
+  unruly?: boolean;
+  trespass?: boolean;
+  blows?: (random: Random, durationMs: number) => Blow[];
+}
+
+const MODEL: ModelPlan = { tokens: [3, 60], paceMs: [2, 30], tokenLength: 0, faultRate: 0, toolRate: 0.15 };
+const TRANSPORTS: Transport[] = ['websocket', 'websocket', 'polling', 'upgrade'];
+const HOUR_MS = 3_600_000;
+
+export const SCENARIOS: Record<string, Scenario> = {
+  calm: {
+    says: 'nothing is done to anybody: steady clients, two tabs, keys tried on the doors of others',
+    sessions: 10,
+    casts: [[steady], [steady, steady], [fickle, steady]],
+    sendEveryMs: 900,
+    unruly: true,
+    trespass: true,
+  },
+  flapping: {
+    says: 'clients that reconnect up to fifty times a turn, and pages that are loaded again',
+    model: { tokens: [40, 120], paceMs: [10, 40] },
+    sessions: 8,
+    casts: [[flapping], [flapping, flapping], [flapping, forgetful]],
+    sendEveryMs: 1_800,
+  },
+  cuts: {
+    says: 'resets, half-open connections, stalls, cuts within a frame, and clients that vanish without a word',
+    model: { tokens: [20, 100] },
+    sessions: 8,
+    patient: true,
+    casts: [[unlucky], [unlucky, vanishing], [vanishing], [unlucky, steady]],
+    sendEveryMs: 1_200,
+  },
+  'slow-readers': {
+    says: 'clients that do not read for seconds, amid answers of megabytes',
+    model: { tokens: [500, 900], paceMs: [0, 1], tokenLength: 16_000, toolRate: 0 },
+    sessions: 2,
+    casts: [[slow], [slow, steady]],
+    sendEveryMs: 5_000,
+  },
+  duplicates: {
+    says: 'the same message up to a hundred times, from two tabs at once, across resets',
+    sessions: 6,
+    casts: [
+      [steady, steady],
+      [unlucky, steady],
+    ],
+    sendEveryMs: 1_500,
+    copies: [10, 50],
+  },
+  provider: {
+    says: "the model's stream hangs, stalls, is reset (also within a character), garbled, refused, or never finished",
+    model: { faultRate: 0.6, tokens: [1, 30] },
+    sessions: 12,
+    casts: [[steady], [fickle]],
+    sendEveryMs: 900,
+  },
+  crash: {
+    says: 'SIGKILL amid the streams, and a start on the same data',
+    sqliteOnly: true,
+    sessions: 12,
+    model: { tokens: [20, 100] },
+    casts: [[steady], [steady, unlucky], [flapping]],
+    sendEveryMs: 1_000,
+    blows: (random, durationMs) =>
+      spread(random, durationMs, [1_500, 3_500], (at) => ({ at, do: 'kill', downMs: random.int(0, 600) })),
+  },
+  drain: {
+    says: 'SIGTERM amid the streams: turns finish or are marked, and the process ends with 0',
+    sqliteOnly: true,
+    sessions: 8,
+    model: { tokens: [20, 120], paceMs: [10, 40] },
+    casts: [[steady], [steady, steady]],
+    sendEveryMs: 1_200,
+    blows: (random, durationMs) =>
+      spread(random, durationMs, [1_500, 4_000], (at) => ({ at, do: 'stop', downMs: random.int(0, 300) })),
+  },
+  'disk-full': {
+    says: 'nothing can be written for a while: sends are refused before the acknowledgement, reads go on',
+    sqliteOnly: true,
+    sessions: 8,
+    casts: [[steady], [steady, flapping]],
+    sendEveryMs: 800,
+    blows: (random, durationMs) =>
+      spread(random, durationMs, [800, 2_500], (at) => ({
+        at,
+        do: 'fill-disk',
+        forMs: random.int(300, 1_500),
+      })),
+  },
+  clock: {
+    says: "the system's clock moves by an hour, back and forth, and nothing expires early",
+    env: { SESSION_TTL: '30m', RESUME_WINDOW: '30m' },
+    sessions: 6,
+    casts: [[steady], [flapping]],
+    sendEveryMs: 1_000,
+    blows: (random, durationMs) =>
+      spread(random, durationMs, [500, 1_500], (at) => ({
+        at,
+        do: 'move-clock',
+        shiftMs: random.pick([HOUR_MS, -HOUR_MS, 0]),
+      })),
+  },
+  churn: {
+    says: 'sessions come, talk and end, wave after wave; afterwards memory, timers and sockets are as before',
+    sessions: 15,
+    phases: 4,
+    patient: true,
+    // A poll that is never repeated holds its place for twenty seconds.
+    transports: ['websocket'],
+    casts: [[steady], [flapping, steady], [fickle, forgetful]],
+    sendEveryMs: 700,
+    model: { tokens: [1, 30], paceMs: [0, 10] },
+  },
+  everything: {
+    says: 'all tempers and all blows at once',
+    sqliteOnly: true,
+    sessions: 16,
+    model: { faultRate: 0.15 },
+    casts: [
+      [steady],
+      [flapping, steady],
+      [unlucky, forgetful],
+      [vanishing, fickle],
+      [slow, unlucky],
+      [steady, flapping, vanishing],
+    ],
+    sendEveryMs: 1_500,
+    copies: [1, 5],
+    unruly: true,
+    trespass: true,
+    blows: (random, durationMs) =>
+      spread(random, durationMs, [1_200, 3_000], (at) =>
+        random.pick<Blow>([
+          { at, do: 'kill', downMs: random.int(0, 400) },
+          { at, do: 'kill', downMs: 0 },
+          { at, do: 'stop', downMs: 100 },
+          { at, do: 'fill-disk', forMs: random.int(200, 800) },
+          { at, do: 'move-clock', shiftMs: random.pick([HOUR_MS, -HOUR_MS]) },
+        ]),
+      ),
+  },
+};
+
+/** The plan that these words name, always the same; undefined where the scenario needs another store. */
+export function planOf(name: string, seed: number, seconds: number, store: Store): Plan | undefined {
+  const scenario = SCENARIOS[name];
+  if (!scenario) throw new Error(`there is no scenario ${name}`);
+  if (scenario.sqliteOnly && store !== 'sqlite') return undefined;
+  const count = scenario.phases ?? 1;
+  return {
+    scenario: name,
+    seed,
+    store,
+    env: scenario.env ?? {},
+    model: { ...MODEL, ...scenario.model },
+    patient: scenario.patient ?? false,
+    phases: Array.from({ length: count }, (_, index) =>
+      phaseOf(scenario, name, seed, seconds / count, index),
+    ),
+  };
+}
+
+function phaseOf(scenario: Scenario, name: string, seed: number, seconds: number, index: number): Phase {
+  const durationMs = seconds * 1_000;
+  const first = 1 + index * scenario.sessions;
+  const numbers = Array.from({ length: scenario.sessions }, (_, offset) => first + offset);
+  return {
+    seconds,
+    sessions: numbers.map((number) => sessionOf(scenario, name, seed, durationMs, number, numbers)),
+    blows: scenario.blows?.(Random.of(seed, name, 'blows', index), durationMs) ?? [],
+  };
+}
+
+function sessionOf(
+  scenario: Scenario,
+  name: string,
+  seed: number,
+  durationMs: number,
+  number: number,
+  all: number[],
+): SessionPlan {
+  const random = Random.of(seed, name, 'session', number);
+  const cast = random.pick(scenario.casts);
+  const others = all.filter((each) => each !== number);
+  const clients = cast.map((temper, index): ClientPlan => {
+    const acts: Act[] = [
+      ...temper(random, durationMs),
+      ...mainActs(scenario, random, number, index, durationMs),
+    ];
+    if (scenario.trespass && index === 0) acts.push(...trespassing(others)(random, durationMs));
+    const transport = random.pick(scenario.transports ?? TRANSPORTS);
+    return { name: `${number}${'abc'[index]}`, transport, acts: acts.sort((a, b) => a.at - b.at) };
+  });
+  const [main, twin] = clients;
+  // The same message from two sockets, at nearly the same time.
+  if (scenario.copies && main && twin) {
+    const doubled = main.acts.filter((act) => act.do === 'send').filter(() => random.chance(0.7));
+    twin.acts = [...twin.acts, ...doubled.map((act) => ({ ...act, at: act.at + random.int(0, 40) }))].sort(
+      (a, b) => a.at - b.at,
+    );
+  }
+  return { number, ...credentials(seed, name, number), clients };
+}
+
+/** The first client sends as often as the scenario says, others now and then. */
+function mainActs(
+  scenario: Scenario,
+  random: Random,
+  session: number,
+  index: number,
+  durationMs: number,
+): Act[] {
+  const every = scenario.sendEveryMs * (index === 0 ? 1 : 4);
+  const { copies, unruly } = scenario;
+  return sends(random, session, 1 + index * 10_000, { every, durationMs, copies, unruly });
+}
+
+function spread(
+  random: Random,
+  durationMs: number,
+  apart: [number, number],
+  make: (at: number) => Blow,
+): Blow[] {
+  const blows: Blow[] = [];
+  // The first one comes early, so that a short run has one as well.
+  const first = Math.min(random.int(...apart), durationMs / 2);
+  for (let at = first; at < durationMs; at += random.int(...apart)) blows.push(make(Math.round(at)));
+  return blows;
+}
