@@ -236,7 +236,7 @@ export class StressClient {
   }
 
   #note(record: WithoutTime<ClientRecord>): void {
-    this.ledger.records.push({ at: now(), ...record } as ClientRecord);
+    this.ledger.records.push({ at: now(), ...record });
   }
 }
 

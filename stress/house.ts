@@ -66,6 +66,7 @@ export class House {
       ...plan.env,
     });
     this.#nemesis = new Nemesis(this.#gateway);
+    process.once('exit', this.#removeData);
   }
 
   /** Everything started, nobody connected. */
@@ -143,8 +144,11 @@ export class House {
     await this.#leave();
     await this.#gateway.end('SIGKILL');
     await this.model.close();
-    rmSync(this.#dataDir, { recursive: true, force: true });
+    process.off('exit', this.#removeData);
+    this.#removeData();
   }
+
+  readonly #removeData = (): void => rmSync(this.#dataDir, { recursive: true, force: true });
 
   /** True where everything came to rest and could be read. */
   async #playPhase(phase: Phase): Promise<boolean> {

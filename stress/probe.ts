@@ -33,4 +33,6 @@ process.on('message', (question: ProbeQuestion) => {
   const answer: ProbeAnswer = { id: question.id, resources, heapBytes: process.memoryUsage().heapUsed };
   process.send?.(answer);
 });
+// A stress run that was itself killed leaves no gateway behind.
+process.once('disconnect', () => process.exit(1));
 process.channel?.unref();

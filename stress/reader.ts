@@ -4,6 +4,7 @@ import type {
   ClientEvents,
   OpenedSession,
   OpenRequest,
+  RequestName,
   Requests,
   ServerEvents,
   UIMessage,
@@ -53,11 +54,8 @@ export class Reader {
     const messages: UIMessage[] = [];
     for (;;) {
       const { sessionId } = this.session;
-      const page: Requests['session:history']['data'] = await answerOf(
-        this.#socket
-          .timeout(TIMEOUT_MS)
-          .emitWithAck('session:history', { sessionId, before: messages[0]?.id, limit: PAGE }),
-      );
+      const before = messages[0]?.id;
+      const page = await this.#ask('session:history', { sessionId, before, limit: PAGE });
       messages.unshift(...page.messages);
       if (!page.hasMore) return { session: this.session.number, messages };
     }
@@ -69,14 +67,17 @@ export class Reader {
 
   #open(more: OpenRequest): Promise<OpenedSession> {
     const { sessionId, key } = this.session;
-    return answerOf(
-      this.#socket.timeout(TIMEOUT_MS).emitWithAck('session:open', { sessionId, key, ...more }),
-    );
+    return this.#ask('session:open', { sessionId, key, ...more });
   }
-}
 
-async function answerOf<Data>(asked: Promise<Ack<Data>>): Promise<Data> {
-  const answer = await asked;
-  if (!answer.ok) throw new Error(`${answer.error.code}: ${answer.error.message}`);
-  return answer.data;
+  async #ask<Name extends RequestName>(
+    name: Name,
+    payload: Requests[Name]['payload'],
+  ): Promise<Requests[Name]['data']> {
+    const socket = this.#socket.timeout(TIMEOUT_MS);
+    // Socket.IO's types do not follow a name that is a parameter.
+    const answer = (await socket.emitWithAck(name as 'session:open', payload)) as Ack<Requests[Name]['data']>;
+    if (!answer.ok) throw new Error(`${answer.error.code}: ${answer.error.message}`);
+    return answer.data;
+  }
 }

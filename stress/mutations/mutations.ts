@@ -138,7 +138,10 @@ export const MUTATIONS: Mutation[] = [
     scenario: 'provider',
     invariant: 'I1',
     file: 'agents/ai-sdk-model.provider.js',
-    edits: [['if (!part.finishReason.raw)\n                    throw truncated();', '']],
+    edits: [
+      ['if (!part.finishReason.raw)\n                    throw truncated();', ''],
+      ["reason: unified === 'interrupted' ? 'other' : unified,", "reason: 'stop',"],
+    ],
   },
   {
     name: 'a model that failed amid its answer is asked again',
@@ -158,12 +161,17 @@ export const MUTATIONS: Mutation[] = [
     name: 'a message is acknowledged before it is durable',
     scenario: 'crash',
     invariant: 'I4',
-    file: 'sessions/sqlite/group.commit.js',
+    file: 'agents/agent-loop.service.js',
     edits: [
-      ['setImmediate(() => this.flush())', 'setTimeout(() => this.flush(), 1_000)'],
       [
-        'this.#waiting.push({ batch, resolve, reject })',
-        '(this.#waiting.push({ batch, resolve, reject }), resolve())',
+        "const outcome = await this.store.accept(sessionId, {\n            kind: 'send',",
+        `const later = (command) => {
+            const store = () => this.store.accept(sessionId, command);
+            setTimeout(() => store().then((outcome) => this.#answer(sessionId, outcome), () => undefined), 800);
+            return { kind: 'duplicate', messageId, turnId: command.turnId, state: 'queued' };
+        };
+        const outcome = later({
+            kind: 'send',`,
       ],
     ],
   },
@@ -196,7 +204,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'the clock is the wall clock',
     scenario: 'clock',
-    invariant: 'I7',
+    invariant: 'I2',
     file: 'clock.js',
     edits: [['Math.round(performance.timeOrigin + performance.now())', 'Date.now()']],
   },

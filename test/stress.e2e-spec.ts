@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+
+const MAIN = fileURLToPath(new URL('../stress/main.ts', import.meta.url));
+
+/** The stress run as `npm run stress` starts it. */
+function stress(...words: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (piece: Buffer) => (stdout += piece.toString()));
+  child.stderr.on('data', (piece: Buffer) => (stderr += piece.toString()));
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
+}
+
+async function findsNothing(...words: string[]): Promise<void> {
+  const { code, stdout, stderr } = await stress(...words);
+  // What it found, and the command that finds it again, stand in the message of a test that fails.
+  expect(`${code} ${code === 0 ? '' : stdout}${stderr}`).toBe('0 ');
+}
+
+describe('the stress run', () => {
+  it('[STO-2] [RES-2] [EVT-8] [TURN-1] [MSG-2] [CTX-1] [SES-3] finds no lie when everything is done at once', async () => {
+    await findsNothing('--seed', '1', '--seconds', '5', '--scenario', 'everything');
+  }, 60_000);
+
+  it('finds none with a seed of its own, which it names', async () => {
+    const seed = String(Date.now() % 1_000_000_000);
+    await findsNothing('--seed', seed, '--seconds', '4', '--scenario', 'everything');
+  }, 60_000);
+
+  it('makes of one seed one plan, and of another another', async () => {
+    const plan = async (seed: string) => (await stress('--plan', '--seed', seed, '--seconds', '24')).stdout;
+    const [one, again, other] = [await plan('3'), await plan('3'), await plan('4')];
+    expect(one.length).toBeGreaterThan(10_000);
+    expect(again).toBe(one);
+    expect(other).not.toBe(one);
+  });
+
+  it('refuses what it does not know, readably', async () => {
+    expect(await stress('--scenario', 'storm')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^--scenario storm: there is none; there are calm, /),
+    });
+    expect(await stress('--sead', '1')).toMatchObject({ code: 2, stderr: expect.stringMatching(/--sead/) });
+    expect(await stress('--seed', 'x')).toMatchObject({
+      code: 2,
+      stderr: '--seed x: must be a whole number\n',
+    });
+  });
+
+  it('lists its scenarios', async () => {
+    const { code, stdout } = await stress('--list');
+    expect(code).toBe(0);
+    for (const name of ['calm', 'crash', 'disk-full', 'everything'])
+      expect(stdout).toMatch(new RegExp(`^${name} `, 'm'));
+  });
+});
