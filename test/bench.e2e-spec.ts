@@ -24,7 +24,9 @@ function run(...args: string[]): Promise<{ code: number | null; stdout: string; 
 
 describe('the benchmark', () => {
   let folder: string;
-  beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'bench-spec-'))));
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'bench-spec-'));
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('compares a relay, the AI SDK and the gateway without losing a token', async () => {
@@ -42,7 +44,7 @@ describe('the benchmark', () => {
       expect(figures['cpu']).toBeGreaterThan(0);
     }
     expect(readFileSync(svg, 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
-  });
+  }, 120_000);
 
   it('refuses what it does not know, with its help', async () => {
     const { code, stderr } = await run('--only', 'nonsense');

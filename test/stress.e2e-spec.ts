@@ -22,12 +22,7 @@ async function findsNothing(...words: string[]): Promise<void> {
 describe('the stress run', () => {
   it('[STO-2] [RES-2] [EVT-8] [TURN-1] [MSG-2] [CTX-1] [SES-3] finds no lie when everything is done at once', async () => {
     await findsNothing('--seed', '1', '--seconds', '5', '--scenario', 'everything');
-  }, 60_000);
-
-  it('finds none with a seed of its own, which it names', async () => {
-    const seed = String(Date.now() % 1_000_000_000);
-    await findsNothing('--seed', seed, '--seconds', '4', '--scenario', 'everything');
-  }, 60_000);
+  }, 120_000);
 
   it('makes of one seed one plan, and of another another', async () => {
     const plan = async (seed: string) => (await stress('--plan', '--seed', seed, '--seconds', '24')).stdout;
