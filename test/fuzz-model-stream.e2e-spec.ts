@@ -12,6 +12,8 @@ import { mutateValue } from './support/mutation.js';
 
 /** Answers of one session, each of which must leave it fit for the next. */
 const TURNS = 10;
+/** For a vendor that hangs; a machine that does other things meanwhile must not look like one. */
+const PATIENCE = '10s';
 const ERROR_CODES: ReadonlySet<TurnErrorCode> = new Set<TurnErrorCode>([
   'provider_error',
   'provider_timeout',
@@ -453,9 +455,9 @@ describe('a model vendor that sends anything whatsoever', () => {
       OPENAI_BASE_URL: vendor.url,
       OPENAI_API_KEY: 'sk-secret-key',
       MODEL: 'm',
-      MODEL_FIRST_BYTE_TIMEOUT: '2s',
-      MODEL_IDLE_TIMEOUT: '2s',
-      TURN_TIMEOUT: '8s',
+      MODEL_FIRST_BYTE_TIMEOUT: PATIENCE,
+      MODEL_IDLE_TIMEOUT: PATIENCE,
+      TURN_TIMEOUT: '60s',
       MAX_STEPS: '4',
       MAX_SOCKETS_PER_IP: '100000',
     });
@@ -500,7 +502,7 @@ describe('a model vendor that sends anything whatsoever', () => {
         await client.close();
       }
     };
-    await fuzz({ quick: 100, whole: 1_000, atOnce: 48 }, conversation);
+    await fuzz({ quick: 24, whole: 1_000, atOnce: 24 }, conversation);
 
     for (const neighbour of neighbours) await neighbour.stop();
     expect(badPrompts).toEqual([]);
