@@ -60,8 +60,8 @@ export class House {
       OPENAI_BASE_URL: model.url,
       MODEL: 'stress',
       MAX_SOCKETS_PER_IP: '100000',
-      MODEL_FIRST_BYTE_TIMEOUT: '3s',
-      MODEL_IDLE_TIMEOUT: '3s',
+      MODEL_FIRST_BYTE_TIMEOUT: '4s',
+      MODEL_IDLE_TIMEOUT: '4s',
       DRAIN_TIMEOUT: '1500ms',
       ...plan.env,
     });
