@@ -60,8 +60,8 @@ export class House {
       OPENAI_BASE_URL: model.url,
       MODEL: 'stress',
       MAX_SOCKETS_PER_IP: '100000',
-      MODEL_FIRST_BYTE_TIMEOUT: '3s',
-      MODEL_IDLE_TIMEOUT: '3s',
+      MODEL_FIRST_BYTE_TIMEOUT: '4s',
+      MODEL_IDLE_TIMEOUT: '4s',
       DRAIN_TIMEOUT: '1500ms',
       ...plan.env,
     });
@@ -81,21 +81,14 @@ export class House {
     return house;
   }
 
-  /** Plays all phases. What could not be brought to rest is in the evidence as a leftover. */
+  /** Plays all phases. What could not be brought to rest, or asked, is in the evidence as a leftover. */
   async play(): Promise<Evidence> {
-    const begin = await this.#gateway.memory();
-    const heaps: number[] = [];
-    for (const phase of this.plan.phases) {
-      const rested = await this.#playPhase(phase);
-      await this.#leave();
-      if (!rested || this.#gateway.deaths.length > 0) break;
-      if (phase === this.plan.phases.at(-1)) await this.#checkBaseline(begin);
-      heaps.push((await this.#gateway.memory()).heapBytes);
-    }
-    const [first = 0, last = first] = [heaps[0], heaps.at(-1)];
-    if (last - first > HEAP_TOLERATED_BYTES) {
-      const mebibytes = heaps.map((bytes) => (bytes / 1024 / 1024).toFixed(1)).join(', ');
-      this.#health.leftovers.push(`the heap grew with each phase, in MiB: ${mebibytes}`);
+    try {
+      await this.#playPhases();
+    } catch (error) {
+      // Expected of a gateway that died meanwhile, which the evidence then says as well.
+      this.#abort.signal.throwIfAborted();
+      this.#health.leftovers.push(`the run could not be finished: ${String(error)}`);
     }
     this.#health.deaths.push(...this.#gateway.deaths);
     this.#health.notes.push(...this.#nemesis.skipped);
@@ -133,6 +126,23 @@ export class House {
       exact: resumed.filter(({ recovered }) => recovered).length,
       catchUpMs: [...this.#past.catchUpMs, ...clients.flatMap(({ catchUps }) => catchUps)],
     };
+  }
+
+  async #playPhases(): Promise<void> {
+    const begin = await this.#gateway.memory();
+    const heaps: number[] = [];
+    for (const phase of this.plan.phases) {
+      const rested = await this.#playPhase(phase);
+      await this.#leave();
+      if (!rested || this.#gateway.deaths.length > 0) return;
+      if (phase === this.plan.phases.at(-1)) await this.#checkBaseline(begin);
+      heaps.push((await this.#gateway.memory()).heapBytes);
+    }
+    const [first = 0, last = first] = [heaps[0], heaps.at(-1)];
+    if (last - first > HEAP_TOLERATED_BYTES) {
+      const mebibytes = heaps.map((bytes) => (bytes / 1024 / 1024).toFixed(1)).join(', ');
+      this.#health.leftovers.push(`the heap grew with each phase, in MiB: ${mebibytes}`);
+    }
   }
 
   get output(): string {

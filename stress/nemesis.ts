@@ -21,7 +21,9 @@ export class Nemesis {
   }
 
   strike(blow: Blow): void {
-    this.#last = this.#last.then(() => this.#strike(blow));
+    this.#last = this.#last
+      .then(() => this.#strike(blow))
+      .catch((error: unknown) => void this.gateway.deaths.push(`after ${blow.do}: ${String(error)}`));
   }
 
   /** What has begun is finished at once, and the gateway is as it was. */

@@ -124,16 +124,21 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   clock: {
     says: "the system's clock moves by an hour, back and forth, and nothing expires early",
+    sqliteOnly: true,
     env: { SESSION_TTL: '30m', RESUME_WINDOW: '30m' },
     sessions: 6,
     casts: [[steady], [flapping]],
     sendEveryMs: 1_000,
-    blows: (random, durationMs) =>
-      spread(random, durationMs, [500, 1_500], (at) => ({
+    blows: (random, durationMs) => {
+      const moves = spread(random, durationMs, [500, 1_500], (at) => ({
         at,
         do: 'move-clock',
         shiftMs: random.pick([HOUR_MS, -HOUR_MS, 0]),
-      })),
+      }));
+      // A start after the clock was set back. One after it was set forward may expire what was long alone.
+      const restart: Blow = { at: Math.round(durationMs * 0.6), do: 'kill', downMs: 0, shiftMs: -HOUR_MS };
+      return [...moves, restart].sort((one, other) => one.at - other.at);
+    },
   },
   churn: {
     says: 'sessions come, talk and end, wave after wave; afterwards memory, timers and sockets are as before',

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { format } from 'prettier';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -51,7 +52,10 @@ async function main(words: string[]): Promise<number> {
     for (const [, folder] of output.matchAll(/^ledgers: (.*)$/gm))
       if (folder) rmSync(folder, { recursive: true });
   }
-  if (values.table) writeFileSync(values.table, table(outcomes, seed, seconds));
+  if (values.table) {
+    const text = await format(table(outcomes, seed, seconds), { parser: 'markdown' });
+    writeFileSync(values.table, text);
+  }
   const missed = outcomes.filter(({ caught }) => !caught).length;
   say(`${outcomes.length - missed} of ${outcomes.length} caught`);
   return missed === 0 ? 0 : 1;

@@ -138,10 +138,7 @@ export const MUTATIONS: Mutation[] = [
     scenario: 'provider',
     invariant: 'I1',
     file: 'agents/ai-sdk-model.provider.js',
-    edits: [
-      ['if (!part.finishReason.raw)\n                    throw truncated();', ''],
-      ["reason: unified === 'interrupted' ? 'other' : unified,", "reason: 'stop',"],
-    ],
+    edits: [['throw part.error;', "yield { type: 'finish', reason: 'stop' };\n                return;"]],
   },
   {
     name: 'a model that failed amid its answer is asked again',
@@ -167,7 +164,7 @@ export const MUTATIONS: Mutation[] = [
         "const outcome = await this.store.accept(sessionId, {\n            kind: 'send',",
         `const later = (command) => {
             const store = () => this.store.accept(sessionId, command);
-            setTimeout(() => store().then((outcome) => this.#answer(sessionId, outcome), () => undefined), 800);
+            setTimeout(() => store().then((outcome) => this.#answer(sessionId, outcome)).catch(() => undefined), 800);
             return { kind: 'duplicate', messageId, turnId: command.turnId, state: 'queued' };
         };
         const outcome = later({
