@@ -24,7 +24,9 @@ function run(...args: string[]): Promise<{ code: number | null; stdout: string; 
 
 describe('the benchmark', () => {
   let folder: string;
-  beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'bench-spec-'))));
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'bench-spec-'));
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('compares a relay, the AI SDK and the gateway without losing a token', async () => {
