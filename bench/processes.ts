@@ -1,8 +1,8 @@
 /** Starts and ends the bench's processes; whatever happens, none is left behind. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -140,6 +140,29 @@ export function temporaryFolder(): string {
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
   folders.delete(folder);
+}
+
+/** In which the kernel counts CPU time of processes, on every machine that Node runs on. */
+const CLOCK_TICK_MS = 10;
+
+/**
+ * CPU time that this machine spent on anything but this process and what it started, in ms; only differences
+ * mean something, while the same children live. Undefined where the kernel does not say.
+ */
+export function foreignCpu(): number | undefined {
+  const all = cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0);
+  try {
+    const own = [process.pid, ...[...children].flatMap(({ pid }) => pid ?? [])].map(cpuOf);
+    return all - own.reduce((sum, ms) => sum + ms, 0);
+  } catch {
+    return undefined;
+  }
+}
+
+function cpuOf(pid: number): number {
+  // The name, in brackets, may hold anything; user and system time are the 12th and 13th field after it.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
 }
 
 /** Ends all that was started, at once. */

@@ -55,10 +55,10 @@ export function scenarioText(scenario: Scenario, results: Results, size: Size): 
 
 export function targetsText(results: Results, size: Size): string {
   const rows = TARGETS.map((target) => {
-    const value = target.value(results, size);
+    const { value, text } = verdictOf(target, results, size);
     const { figure, unit, must, aim } = target;
     const shown = value === undefined ? '' : `${number(value)} ${unit}`.trim();
-    return [figure, shown, `≤ ${number(must)}`, `≤ ${number(aim)}`, verdictOf(target, value)];
+    return [figure, shown, `≤ ${number(must)}`, `≤ ${number(aim)}`, text];
   });
   return table([['Mooring on SQLite', 'measured', 'must', 'aim', ''], ...rows]);
 }
@@ -75,9 +75,9 @@ export function json(
     base: BASE,
     ...options,
     targets: TARGETS.map((target) => {
-      const value = target.value(results, size);
+      const { value, text } = verdictOf(target, results, size);
       const { figure, unit, must, aim } = target;
-      return { figure, unit, must, aim, value, verdict: verdictOf(target, value) };
+      return { figure, unit, must, aim, value, verdict: text };
     }),
     summaries: scenarios.flatMap((scenario) => results.summaries(scenario, size)),
     measurements: results.measurements,

@@ -1,5 +1,6 @@
 /** What was measured, of all rounds, and what follows from it. */
 import { BASE, type Contender } from './contenders.ts';
+import { NOT_VALID } from './run.ts';
 import type { FigureInfo, Scenario } from './scenarios/scenario.ts';
 import type { Size } from './sizes.ts';
 import { median } from './stats.ts';
@@ -36,7 +37,20 @@ export class Results {
     this.measurements.push(measurement);
   }
 
+  /** The rounds whose figures are valid; where none is, all of them. */
   of(scenario: string, contender: Contender): Measurement[] {
+    const all = this.#all(scenario, contender);
+    const valid = all.filter(isValid);
+    return valid.length > 0 ? valid : all;
+  }
+
+  /** It was measured, and no round of it is valid. */
+  isDoubtful(scenario: string, contender: Contender): boolean {
+    const all = this.#all(scenario, contender);
+    return all.length > 0 && !all.some(isValid);
+  }
+
+  #all(scenario: string, contender: Contender): Measurement[] {
     return this.measurements.filter((one) => one.scenario === scenario && one.contender === contender);
   }
 
@@ -57,7 +71,10 @@ export class Results {
       const [value, base] = [figures[figure], bases.get(round)];
       return value !== undefined && base ? [value / base] : [];
     });
-    return ratios.length > 0 ? median(ratios) : undefined;
+    if (ratios.length > 0) return median(ratios);
+    // No round in which both are valid.
+    const [value, base] = [this.median(scenario, contender, figure), this.median(scenario, to, figure)];
+    return value !== undefined && base ? value / base : undefined;
   }
 
   summaries(scenario: Scenario, size: Size): Summary[] {
@@ -80,4 +97,8 @@ export class Results {
       }),
     );
   }
+}
+
+function isValid({ warnings }: Measurement): boolean {
+  return !warnings.some((text) => text.includes(NOT_VALID));
 }

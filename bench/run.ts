@@ -2,16 +2,21 @@
 import { recipeOf, type Contender } from './contenders.ts';
 import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
 import type { Usage } from './probe.ts';
-import { removeFolder, startProgram, temporaryFolder, type Started } from './processes.ts';
+import { foreignCpu, removeFolder, startProgram, temporaryFolder, type Started } from './processes.ts';
 import { call } from './rpc.ts';
 import type { Size } from './sizes.ts';
 import type { UpstreamStats } from './upstream.ts';
+
+/** Part of each warning that leaves nothing of a measurement standing. */
+export const NOT_VALID = 'figures not valid';
 
 /** The upstream wrote its paced tokens this late, or this slowly: what was measured is the machine. */
 const LATE_P99_MS = 25;
 const PACE = 0.97;
 /** The clients were this late: latencies are theirs. */
 const LOAD_LATE_P99_MS = 20;
+/** Cores that others may use meanwhile. */
+const FOREIGN_CORES = 0.3;
 /** A contender that needs this much longer than the upstream's pace allows does not keep up. */
 const SATURATED = 1.15;
 
@@ -133,7 +138,7 @@ export class Run {
     await call(this.#upstream.child, 'reset');
     const before = await server.usage();
     const begin = performance.now();
-    const answered = await load.answers(order);
+    const answered = await this.alone(() => load.answers(order));
     const elapsed = performance.now() - begin;
     const after = await server.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
@@ -158,7 +163,7 @@ export class Run {
     await call(this.#upstream.child, 'reset');
     const before = await server.usage();
     const begin = performance.now();
-    await pause(windowMs);
+    await this.alone(() => pause(windowMs));
     const elapsed = performance.now() - begin;
     const after = await server.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
@@ -174,7 +179,7 @@ export class Run {
     const asked = spreadMs + (times * ask.tokens * 1_000) / ask.rate;
     if (upstream.lateP99 > LATE_P99_MS || upstream.pace < PACE) {
       this.warn(
-        `upstream fell behind: figures not valid (tokens ${ms(upstream.lateP99)} late at the 99th percentile, ` +
+        `upstream fell behind: ${NOT_VALID} (tokens ${ms(upstream.lateP99)} late at the 99th percentile, ` +
           `${Math.round(upstream.pace * 100)} % of the pace)`,
       );
     }
@@ -182,6 +187,19 @@ export class Run {
       this.warn(`the clients fell behind: ${ms(answered.lateP99)} late at the 99th percentile`);
     if (answered.ms > asked * SATURATED + 500)
       this.warn(`it did not keep up: ${ms(answered.ms)} for answers of ${ms(asked)}`);
+  }
+
+  /** Whether the machine had other work than this bench while `act` went on is part of the result. */
+  async alone<Result>(act: () => Promise<Result>): Promise<Result> {
+    const before = foreignCpu();
+    const begin = performance.now();
+    const result = await act();
+    const after = foreignCpu();
+    if (before === undefined || after === undefined) return result;
+    const cores = (after - before) / (performance.now() - begin);
+    if (cores > FOREIGN_CORES)
+      this.warn(`other work took ${cores.toFixed(1)} cores of this machine: ${NOT_VALID}`);
+    return result;
   }
 
   lost(answers: number, of: number): void {

@@ -1,4 +1,5 @@
 /** What Mooring must reach, and what it aims at; each is a figure of which less is better. */
+import type { Contender } from './contenders.ts';
 import type { Results } from './results.ts';
 import type { Size } from './sizes.ts';
 
@@ -7,6 +8,9 @@ export interface Target {
   unit: string;
   must: number;
   aim: number;
+  /** What it rests on, beside Mooring on SQLite in that scenario. */
+  scenario: string;
+  against?: Contender;
   /** Undefined: not measured in this run. */
   value(results: Results, size: Size): number | undefined;
 }
@@ -25,6 +29,8 @@ function quotient(a: number | undefined, b: number | undefined): number | undefi
 export const TARGETS: readonly Target[] = [
   {
     figure: 'CPU a token, paced, against the raw Socket.IO relay',
+    scenario: 'paced',
+    against: 'socketio-relay',
     unit: '×',
     must: 0.8,
     aim: 0.5,
@@ -32,6 +38,8 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'CPU a token at full speed, against the raw Socket.IO relay',
+    scenario: 'full',
+    against: 'socketio-relay',
     unit: '×',
     must: 0.5,
     aim: 0.3,
@@ -39,6 +47,8 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'CPU a token, paced, against streamText over HTTP',
+    scenario: 'paced',
+    against: 'ai-stream-text',
     unit: '×',
     must: 1 / 3,
     aim: 1 / 5,
@@ -46,6 +56,8 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: "first token later than the raw relay's, p99",
+    scenario: 'latency',
+    against: 'ws-relay',
     unit: 'ms',
     must: 5,
     aim: 1,
@@ -57,6 +69,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'any token later than the flush interval, p99',
+    scenario: 'latency',
     unit: 'ms',
     must: 10,
     aim: 3,
@@ -65,6 +78,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'catch-up amid a long answer: round trips',
+    scenario: 'catchup',
     unit: '',
     must: 1,
     aim: 1,
@@ -72,6 +86,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'catch-up amid a long answer, p99',
+    scenario: 'catchup',
     unit: 'ms',
     must: 15,
     aim: 5,
@@ -79,6 +94,8 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'heap of an attached idle session, against a Socket.IO socket',
+    scenario: 'memory',
+    against: 'socketio-relay',
     unit: '×',
     must: 1.3,
     aim: 1.1,
@@ -86,6 +103,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'heap of a detached idle session',
+    scenario: 'memory',
     unit: 'bytes',
     must: 1_024,
     aim: 0,
@@ -93,6 +111,8 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'connecting and opening, time against bare Socket.IO connects',
+    scenario: 'connects',
+    against: 'socketio-relay',
     unit: '×',
     must: 2,
     aim: 1.3,
@@ -100,6 +120,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'growth: CPU a token, most streams against fewest',
+    scenario: 'growth',
     unit: '×',
     must: 1.2,
     aim: 1,
@@ -111,6 +132,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     figure: 'growth: opening the longest transcript against the shortest',
+    scenario: 'transcripts',
     unit: '×',
     must: 1.5,
     aim: 1,
@@ -122,10 +144,20 @@ export const TARGETS: readonly Target[] = [
   },
 ];
 
-export type Verdict = 'met, aim reached' | 'met' | 'missed' | 'not measured';
+export interface Verdict {
+  /** Undefined: not measured. */
+  value?: number;
+  missed: boolean;
+  text: string;
+}
 
-export function verdictOf({ must, aim }: Target, value: number | undefined): Verdict {
-  if (value === undefined) return 'not measured';
-  if (value > must) return 'missed';
-  return value <= aim ? 'met, aim reached' : 'met';
+export function verdictOf(target: Target, results: Results, size: Size): Verdict {
+  const { must, aim, scenario, against } = target;
+  const value = target.value(results, size);
+  if (value === undefined) return { missed: false, text: 'not measured' };
+  const missed = value > must;
+  const text = missed ? 'missed' : value <= aim ? 'met, aim reached' : 'met';
+  const rests: Contender[] = ['mooring-sqlite', ...(against ? [against] : [])];
+  const doubtful = rests.some((contender) => results.isDoubtful(scenario, contender));
+  return { value, missed, text: doubtful ? `${text}, but not valid` : text };
 }

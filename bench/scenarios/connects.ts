@@ -20,7 +20,7 @@ export const connects: Scenario = {
       await load.connect({ ...server.at, count: Math.min(clients, WARM_UP_CLIENTS) });
       await load.close();
       const before = await server.usage();
-      const { ms, cpu } = await load.connect({ ...server.at, count: clients });
+      const { ms, cpu } = await run.alone(() => load.connect({ ...server.at, count: clients }));
       const after = await server.usage();
       if (cpu / 1_000 > ms * BUSY) run.warn('the clients were busy all the time: the server may be faster');
       return { ms, cpu: (after.cpu - before.cpu) / clients, loadCpu: cpu / clients };

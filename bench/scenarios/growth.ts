@@ -72,7 +72,9 @@ export const transcripts: Scenario = {
         for (const { sessionId } of sessions) await load.call('opens', { ...order, sessionId, times: opens });
         for (const { sessionId, messages: count } of sessions) {
           const before = await server.usage();
-          const opened = await load.call<Opened>('opens', { ...order, sessionId, times: opens });
+          const opened = await run.alone(() =>
+            load.call<Opened>('opens', { ...order, sessionId, times: opens }),
+          );
           const after = await server.usage();
           figures[`open${count}`] = opened.snapshotP50;
           figures[`resume${count}`] = opened.resumeP50;
