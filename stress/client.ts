@@ -13,6 +13,7 @@ import type { Proxy } from './proxy.ts';
 
 /** An acknowledgement that has not come by then is lost; the same message is sent again. */
 const LOST_ACK_MS = 2_500;
+const CONNECT_TIMEOUT_MS = 2_000;
 const RETRY_MS = 150;
 const TRANSPORTS: Record<Transport, ('polling' | 'websocket')[]> = {
   websocket: ['websocket'],
@@ -116,6 +117,8 @@ export class StressClient {
       reconnectionDelay: 20,
       reconnectionDelayMax: 250,
       randomizationFactor: 0,
+      // Engine.IO's client that is closed while it opens says nothing until then.
+      timeout: CONNECT_TIMEOUT_MS,
       auth: (give) => {
         this.#asked = this.position;
         this.#askedAt = performance.now();

@@ -22,7 +22,8 @@ export class Nemesis {
 
   strike(blow: Blow): void {
     this.#last = this.#last
-      .then(() => this.#strike(blow))
+      // One that is late, since a start took long, is not struck after the end.
+      .then(() => (this.#healing ? undefined : this.#strike(blow)))
       .catch((error: unknown) => void this.gateway.deaths.push(`after ${blow.do}: ${String(error)}`));
   }
 

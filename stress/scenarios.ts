@@ -97,7 +97,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     casts: [[steady], [steady, unlucky], [flapping]],
     sendEveryMs: 1_000,
     blows: (random, durationMs) =>
-      spread(random, durationMs, [1_500, 3_500], (at) => ({ at, do: 'kill', downMs: random.int(0, 600) })),
+      spread(random, durationMs, [2_500, 4_500], (at) => ({ at, do: 'kill', downMs: random.int(0, 600) })),
   },
   drain: {
     says: 'SIGTERM amid the streams: turns finish or are marked, and the process ends with 0',
@@ -107,7 +107,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     casts: [[steady], [steady, steady]],
     sendEveryMs: 1_200,
     blows: (random, durationMs) =>
-      spread(random, durationMs, [1_500, 4_000], (at) => ({ at, do: 'stop', downMs: random.int(0, 300) })),
+      spread(random, durationMs, [2_500, 5_000], (at) => ({ at, do: 'stop', downMs: random.int(0, 300) })),
   },
   'disk-full': {
     says: 'nothing can be written for a while: sends are refused before the acknowledgement, reads go on',
@@ -169,7 +169,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     unruly: true,
     trespass: true,
     blows: (random, durationMs) =>
-      spread(random, durationMs, [1_200, 3_000], (at) =>
+      spread(random, durationMs, [2_500, 5_000], (at) =>
         random.pick<Blow>([
           { at, do: 'kill', downMs: random.int(0, 400) },
           { at, do: 'kill', downMs: 0 },
