@@ -29,7 +29,7 @@ import {
   SessionDto,
   SwitchDto,
 } from './chat.dto.js';
-import { Handshake } from './handshake.js';
+import { Handshake, releaseHandshake } from './handshake.js';
 import { outboxOf } from './outbox.js';
 import { PayloadPipe } from './payload.pipe.js';
 import { installPipeline } from './request.pipeline.js';
@@ -88,7 +88,9 @@ export class ChatGateway
     await this.handshake.bind(socket, (request) =>
       this.#open(socket, request, (opened) => socket.emit('session:opened', opened)),
     );
+    releaseHandshake(socket);
     this.#bound.get(socket)?.();
+    this.#bound.delete(socket);
   }
 
   /** Unbinds the socket: its sessions stay, their turns go on. */

@@ -8,7 +8,7 @@ import { errorPayload } from './ack.filter.js';
 import { Authenticator, UnauthorizedError } from './authenticator.js';
 import { OpenDto } from './chat.dto.js';
 import { outboxOf } from './outbox.js';
-import { invalidPayload, PayloadPipe } from './payload.pipe.js';
+import { invalidPayload, toDto } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
 
 /** A refused connection: `connect_error` with `err.data = {code}`. */
@@ -28,7 +28,6 @@ const ANSWERED = 4 * LIMITS.sessionsPerSocket;
 @Injectable()
 export class Handshake {
   readonly #logger = new Logger(Handshake.name);
-  readonly #pipe = new PayloadPipe();
   readonly #joined = new WeakSet<ClientSocket['conn']>();
 
   constructor(
@@ -71,26 +70,37 @@ export class Handshake {
             `up to ${LIMITS.sessionsPerSocket} sessions are bound at once`,
           );
         }
-        await open(await this.#validate(request));
+        await open(validate(request));
       } catch (error) {
         socket.emit('session:failed', { ...idOf(request), error: errorPayload(error) });
       }
     }
   }
+}
 
-  async #validate(request: unknown): Promise<OpenDto> {
-    const checked = plainCopy(request);
-    if (!checked.ok) throw invalidPayload([checked.issue]);
-    const { value: payload } = checked;
-    if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
-      throw RequestError.invalid('session', 'an object is expected');
-    }
-    const dto = (await this.#pipe.transform(payload, { type: 'body', metatype: OpenDto })) as OpenDto;
-    // Without an id each reconnect would make one more session that nobody can find again.
-    if (dto.sessionId === undefined)
-      throw RequestError.invalid('sessionId', 'a handshake needs the id of its session');
-    return dto;
+function validate(request: unknown): OpenDto {
+  const checked = plainCopy(request);
+  if (!checked.ok) throw invalidPayload([checked.issue]);
+  const { value: payload } = checked;
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
+    throw RequestError.invalid('session', 'an object is expected');
   }
+  const dto = toDto(OpenDto, payload);
+  // Without an id each reconnect would make one more session that nobody can find again.
+  if (dto.sessionId === undefined)
+    throw RequestError.invalid('sessionId', 'a handshake needs the id of its session');
+  return dto;
+}
+
+const RELEASED = Object.freeze({ headers: {}, query: {}, auth: {} });
+
+/**
+ * Lets go of what a connection began with: headers, token and keys would be held in memory for as long as it
+ * lasts, and nothing reads them any more.
+ */
+export function releaseHandshake(socket: ClientSocket): void {
+  Object.assign(socket.conn, { request: undefined });
+  Object.assign(socket, { handshake: RELEASED });
 }
 
 function idOf(request: unknown): { sessionId?: string } {

@@ -1,20 +1,11 @@
 import { LIMITS } from '../protocol.js';
-import { TokenBucket } from './token.bucket.js';
-import type { ClientSocket } from './socket.connection.js';
-
-export type Transport = ClientSocket['conn'];
+import { terminate, type Engine, type Transport } from './transport.js';
 
 /**
  * What may still be answered past the limit: acknowledgements and refusals that were on their way. A peer that
  * makes the server say more than that while it does not read floods it.
  */
 const PACKETS_PAST_LIMIT = 128;
-
-/** The `ws` library's socket behind a WebSocket transport. */
-interface WebSocketLike {
-  terminate?: () => void;
-  on?: (event: 'ping', listener: () => void) => void;
-}
 
 interface Waiter {
   /** How many bytes may still be unsent. */
@@ -24,13 +15,17 @@ interface Waiter {
 
 const outboxes = new WeakMap<Transport, Outbox>();
 
+/** Makes the outboxes of an engine's transports; what was sent before that, the handshake, is not counted. */
+export function makeOutboxes(engine: Engine): void {
+  engine.on('connection', (transport: Transport) => outboxes.set(transport, new Outbox(transport)));
+  engine.on('flush', (transport: Transport) => outboxes.get(transport)?.flushing());
+}
+
 /** The one outbox of a transport. */
 export function outboxOf(transport: Transport): Outbox {
-  const known = outboxes.get(transport);
-  if (known) return known;
-  const made = new Outbox(transport);
-  outboxes.set(transport, made);
-  return made;
+  const outbox = outboxes.get(transport);
+  if (!outbox) throw new Error('a transport that no engine announced');
+  return outbox;
 }
 
 /**
@@ -48,15 +43,6 @@ export class Outbox {
 
   constructor(private readonly transport: Transport) {
     transport.on('packetCreate', ({ data }) => this.#add(sizeOf(data)));
-    transport.on('flush', () => {
-      this.#writing = this.#unsent;
-      // Engine.IO's own 'drain' says only that the transport was handed the packets; the transport's says
-      // that they were written.
-      transport.transport.once('drain', () => this.#drained());
-    });
-    transport.on('upgrading', (next) => limitPings(transport, webSocketOf(next)));
-    limitPings(transport, webSocketOf(transport.transport));
-    transport.once('close', () => this.#close());
   }
 
   get unsentBytes(): number {
@@ -75,6 +61,21 @@ export class Outbox {
   /** Resolves when all of it is written, or it is closed. */
   emptied(): Promise<void> {
     return this.#until(0);
+  }
+
+  /** All that is unsent is handed to the transport below. */
+  flushing(): void {
+    this.#writing = this.#unsent;
+    // Engine.IO's own 'drain' says only that the transport was handed the packets; the transport's says that
+    // they were written.
+    this.transport.transport.once('drain', () => this.#drained());
+  }
+
+  /** The transport has closed: nothing will be written any more. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#stalled);
+    this.#letGo();
   }
 
   #until(bytes: number): Promise<void> {
@@ -107,43 +108,12 @@ export class Outbox {
     else this.onDrained();
   }
 
-  #close(): void {
-    this.#closed = true;
-    clearTimeout(this.#stalled);
-    this.#letGo();
-  }
-
   #letGo(): void {
     for (const waiter of this.#waiting.splice(0)) {
       if (this.#closed || this.#unsent <= waiter.bytes) waiter.resolve();
       else this.#waiting.push(waiter);
     }
   }
-}
-
-/**
- * Ends a transport without the closing handshake, for which a peer that does not read would be waited.
- */
-export function terminate(transport: Transport): void {
-  const socket = webSocketOf(transport.transport);
-  if (socket?.terminate) socket.terminate();
-  else transport.close(true);
-}
-
-/**
- * `ws` answers pings by itself, read or not, past every count of what is unsent. Whoever sends more of them than
- * of requests is no keep-alive.
- */
-function limitPings(transport: Transport, socket: WebSocketLike | undefined): void {
-  let bucket: TokenBucket | undefined;
-  socket?.on?.('ping', () => {
-    bucket ??= new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
-    if (!bucket.take().ok) terminate(transport);
-  });
-}
-
-function webSocketOf(transport: unknown): WebSocketLike | undefined {
-  return (transport as { socket?: WebSocketLike }).socket;
 }
 
 function sizeOf(data: unknown): number {

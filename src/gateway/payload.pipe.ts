@@ -1,26 +1,32 @@
-import { ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
-import type { ValidationError } from 'class-validator';
+import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
+import { plainToInstance } from 'class-transformer';
+import { validateSync, type ValidationError } from 'class-validator';
 import type { Issue } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 
 /** Turns a payload into its DTO; fields that the contract does not know are dropped. */
-export class PayloadPipe extends ValidationPipe {
-  constructor() {
-    super({
-      transform: true,
-      whitelist: true,
-      stopAtFirstError: true,
-      validationError: { target: false, value: false },
-      exceptionFactory: (errors) => invalidPayload(errors.flatMap((error) => issuesOf(error))),
-    });
+export class PayloadPipe implements PipeTransform {
+  /** Nest runs a pipe over every argument of a handler. */
+  transform(value: unknown, { type, metatype }: ArgumentMetadata): unknown {
+    return type === 'body' && metatype ? toDto(metatype as new () => object, value as object) : value;
   }
+}
 
-  /** A field that is null counts as absent. Nest runs a pipe over every argument of a handler. */
-  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (metadata.type !== 'body') return Promise.resolve(value);
-    const given = Object.entries(value as Record<string, unknown>).filter(([, field]) => field !== null);
-    return super.transform(Object.fromEntries(given), metadata) as Promise<unknown>;
-  }
+/**
+ * @param payload plain JSON; a field that is null counts as absent
+ * @throws RequestError `invalid_payload` with the issues
+ */
+export function toDto<Dto extends object>(type: new () => Dto, payload: object): Dto {
+  const given = Object.fromEntries(Object.entries(payload).filter(([, field]) => field !== null));
+  const dto = plainToInstance(type, given);
+  // Validators of the contract are synchronous; Nest's own pipe would wait for each.
+  const errors = validateSync(dto, {
+    whitelist: true,
+    stopAtFirstError: true,
+    validationError: { target: false, value: false },
+  });
+  if (errors.length > 0) throw invalidPayload(errors.flatMap((error) => issuesOf(error)));
+  return dto;
 }
 
 export function invalidPayload(issues: Issue[]): RequestError {

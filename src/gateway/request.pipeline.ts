@@ -19,7 +19,7 @@ type Answer = Ack<unknown>;
  */
 export function installPipeline(socket: ClientSocket, ready: Promise<void>): void {
   const outbox = outboxOf(socket.conn);
-  const bucket = new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
+  let bucket: TokenBucket | undefined;
   // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
   let previous = ready;
 
@@ -35,6 +35,7 @@ export function installPipeline(socket: ClientSocket, ready: Promise<void>): voi
     };
     let payload: unknown;
     try {
+      bucket ??= new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
       payload = admit(event, args, bucket);
     } catch (error) {
       return reply({ ok: false, error: errorPayload(error) });

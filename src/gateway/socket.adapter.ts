@@ -1,19 +1,21 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { INestApplicationContext } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
+import { Logger, type INestApplicationContext } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
-import type { Server, ServerOptions } from 'socket.io';
+import type { MessageMappingProperties } from '@nestjs/websockets';
+import { isObservable, lastValueFrom } from 'rxjs';
+import type { Server, ServerOptions, Socket } from 'socket.io';
 import type { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
 import { clientAddress, isOriginAllowed } from './origin.policy.js';
-import { outboxOf, terminate, type Transport } from './outbox.js';
-
-interface PollRequest extends IncomingMessage {
-  /** Of the URL, as Engine.IO read it. */
-  _query?: { sid?: string };
-}
+import { makeOutboxes, outboxOf } from './outbox.js';
+import type { Transport } from './transport.js';
+import { closeUnfinishedAttachments, guardRequests, limitPings } from './transport.guards.js';
 
 /** Socket.IO with the contract's limits, in the place where Nest makes its server. */
 export class SocketAdapter extends IoAdapter {
+  readonly #logger = new Logger(SocketAdapter.name);
+  /** Of the handlers: the same for all sockets, while Nest makes an object of each for each socket. */
+  #names?: string[];
   readonly #sockets = new Map<string, number>();
 
   constructor(
@@ -41,13 +43,46 @@ export class SocketAdapter extends IoAdapter {
         decide(refusal, refusal === undefined);
       },
     } as ServerOptions);
+    makeOutboxes(server.engine);
+    guardRequests(server.engine);
     server.engine.on('connection', (conn: Transport) => {
-      this.#count(conn);
-      outboxOf(conn);
-      closeUnfinishedAttachments(conn);
+      const left = this.#count(conn);
+      const settled = closeUnfinishedAttachments(conn);
+      limitPings(conn);
+      // One listener for all of them: an idle client is mostly listeners.
+      conn.on('close', () => {
+        left();
+        settled();
+        outboxOf(conn).close();
+      });
     });
-    closeOversized(server.engine);
     return server;
+  }
+
+  /**
+   * Hands requests to the gateway's handlers. Nest's own way subscribes to each event of each socket, which
+   * costs an idle client some 45 KB.
+   */
+  override bindMessageHandlers(socket: Socket, handlers: MessageMappingProperties[]): void {
+    const callbacks = handlers.map(({ callback }) => callback);
+    this.#names ??= handlers.map(({ message }) => message as string);
+    const names = this.#names;
+    // The last of the middleware. The pipeline ran before it: the name is known, there is one payload, and
+    // `answered` is always there.
+    socket.use(([name, payload, answered]) => {
+      const callback = socket.connected && callbacks[names.indexOf(name)];
+      if (!callback) return;
+      answerOf(callback(payload, answered)).then(
+        (answer) => {
+          if (answer !== undefined) (answered as (answer: unknown) => void)(answer);
+        },
+        (error: unknown) => this.#logger.error(error),
+      );
+    });
+  }
+
+  override bindClientDisconnect(socket: Socket, callback: (reason: string) => void): void {
+    socket.on('disconnect', callback);
   }
 
   #refusal(request: IncomingMessage): string | undefined {
@@ -58,45 +93,20 @@ export class SocketAdapter extends IoAdapter {
     return open >= this.config.maxSocketsPerIp ? 'too many connections' : undefined;
   }
 
-  #count(conn: Transport): void {
+  /** @returns counts it out again */
+  #count(conn: Transport): () => void {
     const address = clientAddress(conn.request, this.config.trustProxy);
     this.#sockets.set(address, (this.#sockets.get(address) ?? 0) + 1);
-    conn.once('close', () => {
+    return () => {
       const left = (this.#sockets.get(address) ?? 1) - 1;
       if (left > 0) this.#sockets.set(address, left);
       else this.#sockets.delete(address);
-    });
+    };
   }
 }
 
-/** Engine.IO refuses an oversized body of the polling transport with a 413, and leaves its connection open. */
-function closeOversized(engine: Server['engine']): void {
-  const { clients } = engine as unknown as { clients: Record<string, Transport | undefined> };
-  engine.use((request: PollRequest, response: ServerResponse, next: () => void) => {
-    if (request.method === 'POST') {
-      response.once('finish', () => {
-        const conn = response.statusCode === 413 && clients[request._query?.sid ?? ''];
-        if (conn) terminate(conn);
-      });
-    }
-    next();
-  });
-}
-
-/** A Socket.IO packet that announces attachments: `5` (event) or `6` (ack), their number, a dash. */
-const ANNOUNCEMENT = /^[56](\d+)-/;
-
-/** The parser waits for announced attachments for ever; a peer that does not send them is cut off. */
-function closeUnfinishedAttachments(conn: Transport): void {
-  let missing = 0;
-  let timer: NodeJS.Timeout | undefined;
-  conn.on('packet', ({ type, data }: { type: string; data?: unknown }) => {
-    if (type !== 'message') return;
-    if (typeof data === 'string') missing = Number(ANNOUNCEMENT.exec(data)?.[1] ?? 0);
-    else missing = Math.max(0, missing - 1);
-    clearTimeout(timer);
-    timer = missing > 0 ? setTimeout(() => terminate(conn), LIMITS.attachmentTimeoutMs) : undefined;
-    timer?.unref();
-  });
-  conn.once('close', () => clearTimeout(timer));
+/** What interceptors make of an answer is an observable; everything else comes as it is. */
+async function answerOf(handled: unknown): Promise<unknown> {
+  const answer = await handled;
+  return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
 }

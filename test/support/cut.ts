@@ -52,3 +52,8 @@ export async function cutAll(gateway: TestGateway): Promise<number> {
 export function cutOne(gateway: TestGateway, engineId: string): void {
   engineOf(gateway).clients[engineId]?.transport.socket?.terminate();
 }
+
+/** Transports that Engine.IO holds, connected to the namespace or not. */
+export function engineClients(gateway: TestGateway): number {
+  return Object.keys(engineOf(gateway).clients).length;
+}
