@@ -191,7 +191,7 @@ class Stream {
   static async open(...args: ConstructorParameters<typeof Stream>): Promise<Stream> {
     const stream = new Stream(...args);
     const agent = { id: 'alice', hash: 'abc', name: 'Alice', description: '', tools: [], persona: 'Be.' };
-    await stream.store.open(stream.sessionId, { owner: { kind: 'key', keyHash: 'k' }, agent });
+    await stream.store.open(stream.sessionId, () => ({ owner: { kind: 'key', keyHash: 'k' }, agent }));
     stream.fence = (await stream.lease.claim(stream.sessionId)) ?? 0;
     await stream.begin();
     stream.left = 1 + (Math.floor((stream.index * TURN_TICKS) / 500) % TURN_TICKS);

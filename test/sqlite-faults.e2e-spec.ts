@@ -178,9 +178,9 @@ describe('a full disk', () => {
     }
     expect(refused).toBe(1);
     await expect(talk.send('m3', { text: big })).rejects.toThrow(StoreUnavailable);
-    await expect(under.store.open('another-session-id', newSession({ metadata: { big } }))).rejects.toThrow(
-      StoreUnavailable,
-    );
+    await expect(
+      under.store.open('another-session-id', () => newSession({ metadata: { big } })),
+    ).rejects.toThrow(StoreUnavailable);
     expect(await talk.messages()).toEqual(before[1]);
     const { position } = await talk.read();
     // Whoever comes and goes meanwhile is not kept waiting, and not forgotten.

@@ -201,7 +201,7 @@ describe('an id that is used again', () => {
     await talk.turn('m1');
     await talk.accept({ kind: 'close', state: 'closed' });
     await under.elapse(LIMITS.tombstoneMs + 1);
-    expect(await talk.open(newSession())).toMatchObject({ created: true, session: { seq: 0 } });
+    expect(await talk.open(() => newSession())).toMatchObject({ created: true, session: { seq: 0 } });
 
     const again = SessionDriver.of(folders.open(await folders.afterCrash(folder)), talk.sessionId);
     expect(await again.read()).toMatchObject({ position: { seq: 0 }, messages: [], events: [] });

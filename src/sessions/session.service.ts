@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { Config } from '../config.js';
@@ -141,11 +141,11 @@ export class SessionService {
     if (request.sessionId === undefined) {
       const key = principal.kind === 'anonymous' ? randomBytes(32).toString('base64url') : undefined;
       const owner = ownerOf(principal, key);
-      const created = await this.store.open(randomBytes(16).toString('base64url'), {
+      const created = await this.store.open(randomBytes(16).toString('base64url'), () => ({
         owner,
         agent: agent(),
         metadata: request.metadata,
-      });
+      }));
       if (!created) throw new RequestError('internal', 'A new session id was taken; try again.');
       return { found: created, key };
     }
@@ -153,16 +153,16 @@ export class SessionService {
     if (create && principal.kind === 'anonymous' && key === undefined) {
       throw RequestError.invalid('key', 'with create a session needs its key');
     }
-    let found = await this.store.open(sessionId);
+    const found = await this.store.open(
+      sessionId,
+      create ? () => ({ owner: ownerOf(principal, key), agent: agent(), metadata }) : undefined,
+    );
     if (found && this.#isPast(found)) {
       await this.#expire(sessionId, Infinity);
       throw RequestError.sessionNotFound();
     }
-    if (!found && create) {
-      found = await this.store.open(sessionId, { owner: ownerOf(principal, key), agent: agent(), metadata });
-    }
     // Compared also where there is nothing to compare with, so that time tells nothing either.
-    const mine = isOwner(found?.session.owner ?? NOBODY, principal, key);
+    const mine = found?.created || isOwner(found?.session.owner ?? NOBODY, principal, key);
     if (!found || !mine) throw RequestError.sessionNotFound();
     return { found, key: principal.kind === 'anonymous' ? key : undefined };
   }
@@ -215,11 +215,9 @@ function isOwner(owner: Owner, principal: Principal, key: string | undefined): b
 }
 
 function fingerprint(owner: Owner): Buffer {
-  return createHash('sha256')
-    .update(owner.kind === 'key' ? `key ${owner.keyHash}` : `subject ${owner.sub}`)
-    .digest();
+  return hash('sha256', owner.kind === 'key' ? `key ${owner.keyHash}` : `subject ${owner.sub}`, 'buffer');
 }
 
 function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }

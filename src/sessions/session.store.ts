@@ -81,8 +81,11 @@ export interface ListQuery {
  * rejects with {@link StoreUnavailable} when the engine is out of reach; nothing was changed then.
  */
 export abstract class SessionStore {
-  /** Finds a session, or makes it where `create` is given and the id was never used; undefined: no such session. */
-  abstract open(sessionId: string, create?: NewSession): Promise<FoundSession | undefined>;
+  /**
+   * Finds a session, or makes it where `create` is given and the id was never used; undefined: no such session.
+   * @param create is asked only when a session is made; what it throws is thrown
+   */
+  abstract open(sessionId: string, create?: () => NewSession): Promise<FoundSession | undefined>;
 
   /** Decides a command and makes what it changes durable, in one step. */
   abstract accept(sessionId: string, command: Command): Promise<Outcome>;

@@ -29,7 +29,7 @@ export class Performer {
   }
 
   async start(): Promise<void> {
-    for (const { id } of this.#memories) await this.under.store.open(id, newSession());
+    for (const { id } of this.#memories) await this.under.store.open(id, () => newSession());
   }
 
   /** Whoever ran turns is gone. */
@@ -63,7 +63,7 @@ export class Performer {
     const { id } = memory;
     switch (operation.do) {
       case 'open':
-        return store.open(id, operation.create ? newSession() : undefined);
+        return store.open(id, operation.create ? () => newSession() : undefined);
       case 'claim': {
         const fence = await lease.claim(id);
         memory.fence = fence ?? memory.fence;

@@ -14,10 +14,12 @@ export function describeSessions(get: () => StoreUnderTest): void {
       expect(await store.open(id)).toBeUndefined();
       expect(await store.read(id)).toBeUndefined();
       expect(await store.messages(id, { limit: 1 })).toBeUndefined();
-      const made = await store.open(id, newSession({ metadata: { color: 'red', deep: [{ a: null }] } }));
+      const made = await store.open(id, () =>
+        newSession({ metadata: { color: 'red', deep: [{ a: null }] } }),
+      );
       const createdAt = new Date(now()).toISOString();
       expect(made).toMatchObject({ created: true, session: { sessionId: id, seq: 0, title: '', createdAt } });
-      const again = await store.open(id, newSession({ agent: BOB }));
+      const again = await store.open(id, () => newSession({ agent: BOB }));
       expect(again).toEqual({ ...made, created: false });
       expect(await store.open(id)).toEqual(again);
       expect(again?.session).toMatchObject({ agent: ALICE, metadata: { color: 'red', deep: [{ a: null }] } });
@@ -26,7 +28,7 @@ export function describeSessions(get: () => StoreUnderTest): void {
 
     it('made at the same time are made once', async () => {
       const { store } = get();
-      const opens = await Promise.all([1, 2, 3].map(() => store.open('session-of-many', newSession())));
+      const opens = await Promise.all([1, 2, 3].map(() => store.open('session-of-many', () => newSession())));
       expect(opens.filter((found) => found?.created)).toHaveLength(1);
       expect(new Set(opens.map((found) => found?.session.epoch)).size).toBe(1);
     });
@@ -57,7 +59,7 @@ export function describeSessions(get: () => StoreUnderTest): void {
       const { sessionId } = talk;
       const gone = async (): Promise<void> => {
         expect(await store.open(sessionId)).toBeUndefined();
-        expect(await store.open(sessionId, newSession())).toBeUndefined();
+        expect(await store.open(sessionId, () => newSession())).toBeUndefined();
         expect(await store.read(sessionId)).toBeUndefined();
         expect(await store.messages(sessionId, { limit: 5 })).toBeUndefined();
         expect(await talk.send('m1')).toEqual({ kind: 'gone' });
@@ -68,7 +70,10 @@ export function describeSessions(get: () => StoreUnderTest): void {
       await elapse(LIMITS.tombstoneMs - 1_000);
       await gone();
       await elapse(2_000);
-      expect(await store.open(sessionId, newSession())).toMatchObject({ created: true, session: { seq: 0 } });
+      expect(await store.open(sessionId, () => newSession())).toMatchObject({
+        created: true,
+        session: { seq: 0 },
+      });
       expect(await talk.messages()).toEqual([]);
       expect(await talk.send('m1')).toMatchObject({ kind: 'accepted' });
     });
@@ -95,7 +100,7 @@ export function describeSessions(get: () => StoreUnderTest): void {
         { type: 'turn', turnId: 'turn of m1', state: 'interrupted', reason: 'closed' },
         { type: 'session', state: 'closed' },
       ]);
-      expect(await store.open(talk.sessionId, newSession())).toBeUndefined();
+      expect(await store.open(talk.sessionId, () => newSession())).toBeUndefined();
       expect((await talk.next(begun.fence)).kind).toBe('deposed');
     });
 
@@ -125,7 +130,7 @@ export function describeSessions(get: () => StoreUnderTest): void {
       expect((await expire()).kind).toBe('busy');
       await elapse(2);
       expect(await expire()).toEqual({ kind: 'done' });
-      expect(await talk.open(newSession())).toBeUndefined();
+      expect(await talk.open(() => newSession())).toBeUndefined();
     });
 
     it('are idle since the last turn that ended unrun, too', async () => {

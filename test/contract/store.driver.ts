@@ -59,7 +59,7 @@ export class SessionDriver {
 
   static async create(under: StoreUnderTest, values?: Partial<NewSession>): Promise<SessionDriver> {
     const driver = new SessionDriver(under, randomUUID());
-    const found = await under.store.open(driver.sessionId, newSession(values));
+    const found = await under.store.open(driver.sessionId, () => newSession(values));
     if (!found?.created) throw new Error('the session was not made');
     return driver;
   }
@@ -82,7 +82,7 @@ export class SessionDriver {
     return this.under.feed.unsubscribe(this.sessionId);
   }
 
-  open(create?: NewSession): Promise<FoundSession | undefined> {
+  open(create?: () => NewSession): Promise<FoundSession | undefined> {
     return this.under.store.open(this.sessionId, create);
   }
 

@@ -27,7 +27,7 @@ const lease = new EmbeddedLease(active);
 async function stream(session) {
   const owner = { kind: 'key', keyHash: 'abc' };
   const sessionId = `session-number-${session}`;
-  await store.open(sessionId, { owner, agent: AGENT });
+  await store.open(sessionId, () => ({ owner, agent: AGENT }));
   const send = { kind: 'send', text: 'Count.', digest: 'd', whenBusy: 'enqueue', admit: true };
   await store.accept(sessionId, { ...send, messageId: 'm1', turnId: 't1' });
   await store.accept(sessionId, { ...send, messageId: 'm2', turnId: 't2' });

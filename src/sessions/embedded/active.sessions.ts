@@ -26,6 +26,8 @@ export interface ActiveSession {
 export class ActiveSessions {
   readonly #active = new Map<string, ActiveSession>();
   readonly #queue = new KeyedQueue();
+  /** Those that have nothing left to be in memory for, until the end of this turn of the event loop. */
+  readonly #idle = new Set<string>();
   #publish: (packet: EventPacket) => void = () => undefined;
 
   constructor(
@@ -37,21 +39,22 @@ export class ActiveSessions {
     this.#publish = listener;
   }
 
-  /** Runs a task on a session, alone; `undefined` where there is no such session. */
-  run<T>(sessionId: string, task: (active: ActiveSession | undefined) => Promise<T> | T): Promise<T> {
+  /**
+   * Runs a task on a session, alone.
+   * @param task is given `undefined` where there is no such session, and whether the id may be given to none
+   */
+  run<T>(
+    sessionId: string,
+    task: (active: ActiveSession | undefined, refused: boolean) => Promise<T> | T,
+  ): Promise<T> {
     return this.#queue.run(sessionId, async () => {
       const active = this.#active.get(sessionId) ?? this.#load(sessionId);
       try {
-        return await task(active);
+        return active === 'refused' ? await task(undefined, true) : await task(active, false);
       } finally {
-        await this.#evictIdle(sessionId);
+        await this.#settle(sessionId);
       }
     });
-  }
-
-  /** True where the id may be given to a new session. */
-  isFree(sessionId: string): boolean {
-    return this.tables.load(sessionId) === undefined;
   }
 
   /** True while someone may run its turns. */
@@ -61,11 +64,7 @@ export class ActiveSessions {
 
   async create(session: Session): Promise<ActiveSession> {
     const at = this.clock.now();
-    const { sessionId } = session;
-    await this.tables.commit([
-      { kind: 'session', session },
-      { kind: 'presence', sessionId, attached: false, at },
-    ]);
+    await this.tables.commit([{ kind: 'session', session, idleSince: at }], true);
     return this.#remember(session, false, at);
   }
 
@@ -79,7 +78,7 @@ export class ActiveSessions {
     const at = this.clock.now();
     // A long turn's log is not copied at each flush, only where something else happens.
     const log = turn === 'goes-on' || change.gone ? active.log : active.log.concat(events);
-    await this.tables.commit(this.#writes(active, change, events, log, turn, at));
+    await this.tables.commit(this.#writes(active, change, events, log, turn, at), turn === 'ended');
 
     active.session = change.session;
     if (turn === 'goes-on') active.log.push(...events);
@@ -147,8 +146,7 @@ export class ActiveSessions {
       const at = this.clock.now();
       active.attached = attached;
       if (!attached) active.idleSince = Math.max(active.idleSince, at);
-      // Not waited for: a bind must not fail on a full disk. A start takes everyone for detached anyway.
-      this.tables.commit([{ kind: 'presence', sessionId, attached, at }]).catch(() => undefined);
+      this.tables.setPresence(sessionId, { attached, at });
     });
   }
 
@@ -178,9 +176,9 @@ export class ActiveSessions {
     active.logFrom = active.session.seq;
   }
 
-  #load(sessionId: string): ActiveSession | undefined {
+  #load(sessionId: string): ActiveSession | 'refused' | undefined {
     const loaded = this.tables.load(sessionId);
-    if (loaded === undefined || loaded === 'refused') return undefined;
+    if (loaded === undefined || loaded === 'refused') return loaded;
     return this.#remember(loaded.session, loaded.attached, loaded.idleSince);
   }
 
@@ -198,15 +196,32 @@ export class ActiveSessions {
     return active;
   }
 
-  async #evictIdle(sessionId: string): Promise<void> {
+  /** Puts away what is idle; it stays in memory until the next tick, since whoever opens is about to attach. */
+  async #settle(sessionId: string): Promise<void> {
     const active = this.#active.get(sessionId);
-    if (!active || active.attached || active.claimed || isBusy(active.session)) return;
+    if (!this.#isIdle(active)) return;
     try {
       await this.#seal(active, this.clock.now());
-      this.#active.delete(sessionId);
     } catch {
       // The engine is out of reach: what it does not hold yet stays in memory until a later task.
+      return;
     }
+    if (this.#idle.size === 0) setImmediate(() => this.#evictIdle());
+    this.#idle.add(sessionId);
+  }
+
+  #evictIdle(): void {
+    for (const idle of this.#idle) void this.#queue.run(idle, () => this.#evict(idle));
+    this.#idle.clear();
+  }
+
+  #isIdle(active: ActiveSession | undefined): active is ActiveSession {
+    return active !== undefined && !active.attached && !active.claimed && !isBusy(active.session);
+  }
+
+  #evict(sessionId: string): void {
+    const active = this.#active.get(sessionId);
+    if (this.#isIdle(active) && active.log.length === 0) this.#active.delete(sessionId);
   }
 }
 

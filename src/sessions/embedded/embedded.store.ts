@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../../config.js';
 import { LIMITS, type LogEntry, type Position, type SessionEvent, type UIMessage } from '../../protocol.js';
@@ -29,15 +29,16 @@ export class EmbeddedStore extends SessionStore {
     super();
   }
 
-  open(sessionId: string, create?: NewSession): Promise<FoundSession | undefined> {
-    return this.sessions.run(sessionId, async (active) => {
+  open(sessionId: string, create?: () => NewSession): Promise<FoundSession | undefined> {
+    return this.sessions.run(sessionId, async (active, refused) => {
       if (active && !active.session.closing) return found(active, false);
-      if (active || !create || !this.sessions.isFree(sessionId)) return undefined;
+      if (active || !create || refused) return undefined;
+      const { owner, agent, metadata } = create();
       const now = this.sessions.clock.iso();
       const session: Session = {
         sessionId,
-        owner: create.owner,
-        agent: create.agent,
+        owner,
+        agent,
         epoch: newEpoch(),
         seq: 0,
         createdAt: now,
@@ -45,7 +46,7 @@ export class EmbeddedStore extends SessionStore {
         title: '',
         nextPosition: 0,
         waiting: [],
-        metadata: create.metadata,
+        metadata,
       };
       return found(await this.sessions.create(session), true);
     });
@@ -140,12 +141,12 @@ export class EmbeddedStore extends SessionStore {
   #newestFirst(session: Session, before?: string): Iterable<SizedMessage> | undefined {
     const waiting = session.waiting.map(({ message }) => sized(message)).reverse();
     const { tables } = this.sessions;
-    if (before === undefined)
-      return chain(waiting, tables.messagesBefore(session.sessionId, session.nextPosition));
+    // A session that was just made has none: the engine need not be asked.
+    const begun =
+      session.nextPosition > 0 ? tables.messagesBefore(session.sessionId, session.nextPosition) : [];
+    if (before === undefined) return chain(waiting, begun);
     const index = waiting.findIndex(({ message }) => message.id === before);
-    if (index >= 0) {
-      return chain(waiting.slice(index + 1), tables.messagesBefore(session.sessionId, session.nextPosition));
-    }
+    if (index >= 0) return chain(waiting.slice(index + 1), begun);
     const placed = tables.message(session.sessionId, before);
     return placed && tables.messagesBefore(session.sessionId, placed.position);
   }
@@ -206,6 +207,7 @@ function idleSinceOf(active: ActiveSession): number | undefined {
   return active.attached || isBusy(active.session) ? undefined : active.idleSince;
 }
 
+/** 48 random bits. Node draws the bits of UUIDs in advance, many at once; it draws other bytes each time. */
 function newEpoch(): string {
-  return randomBytes(6).toString('hex');
+  return randomUUID().replace('-', '').slice(0, 12);
 }

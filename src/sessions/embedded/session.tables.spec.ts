@@ -52,10 +52,7 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
   beforeEach(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'mooring-tables-'));
     tables = kind === 'memory' ? new MemoryTables() : SqliteTables.open({ dataDir, clock: new Clock() });
-    await tables.commit([
-      { kind: 'session', session: session() },
-      { kind: 'presence', sessionId: ID, attached: false, at: 5 },
-    ]);
+    await tables.commit([{ kind: 'session', session: session(), idleSince: 5 }]);
   });
   afterEach(async () => {
     await tables.close();
@@ -89,11 +86,11 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
   });
 
   it('know presence and idleness at once, also before they are durable', () => {
-    void tables.commit([{ kind: 'presence', sessionId: ID, attached: true, at: 7 }]);
+    tables.setPresence(ID, { attached: true, at: 7 });
     expect(tables.load(ID)).toMatchObject({ attached: true, idleSince: 5 });
-    void tables.commit([{ kind: 'presence', sessionId: ID, attached: false, at: 9 }]);
+    tables.setPresence(ID, { attached: false, at: 9 });
     expect(tables.load(ID)).toMatchObject({ attached: false, idleSince: 9 });
-    void tables.commit([{ kind: 'presence', sessionId: ID, attached: false, at: 3 }]);
+    tables.setPresence(ID, { attached: false, at: 3 });
     expect(tables.list({ limit: 1 }).sessions).toMatchObject([{ attached: false }]);
     expect(tables.load(ID)).toMatchObject({ attached: false });
   });

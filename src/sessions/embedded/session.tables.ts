@@ -16,8 +16,8 @@ export interface LogSegment {
 
 /** One row that changes. A batch of them is applied in order, as a whole or not at all. */
 export type Write =
-  | { kind: 'session'; session: Session }
-  | { kind: 'presence'; sessionId: string; attached: boolean; at: number }
+  /** `idleSince`, epoch milliseconds, is of one that is made. */
+  | { kind: 'session'; session: Session; idleSince?: number }
   /** The last turn ended at this time, epoch milliseconds. */
   | { kind: 'idle'; sessionId: string; at: number }
   | { kind: 'request'; sessionId: string; record: RequestRecord }
@@ -30,6 +30,13 @@ export type Write =
   | { kind: 'segment'; sessionId: string; segment: LogSegment }
   /** Everything but the id is removed; the id stays refused until then, epoch milliseconds. */
   | { kind: 'remove'; sessionId: string; refusedUntil: number };
+
+/** Whether a session is attached. */
+export interface Presence {
+  attached: boolean;
+  /** Since when, epoch milliseconds. */
+  at: number;
+}
 
 export interface LoadedSession {
   session: Session;
@@ -58,9 +65,15 @@ export abstract class SessionTables {
   abstract busy(): string[];
   /**
    * Makes a batch durable. Batches that come in the same tick share one transaction.
+   * @param patient a few milliseconds more do no harm, and spare a transaction
    * @throws StoreUnavailable (rejects) when the engine refused it: then nothing of the batch was changed
    */
-  abstract commit(writes: Write[]): Promise<void>;
+  abstract commit(writes: Write[], patient?: boolean): Promise<void>;
+  /**
+   * Takes effect at once, for this process; it is durable soon. Nobody waits for that: a bind must not fail on a
+   * full disk, and a start takes everyone for detached anyway.
+   */
+  abstract setPresence(sessionId: string, presence: Presence): void;
   /** Sessions whose events should be put in segments now, so that what holds them singly stays short. */
   abstract unsealed(): string[];
   /** Drops segments sealed before, and ids refused until before, these times (epoch milliseconds). */

@@ -12,6 +12,7 @@ import {
   SessionTables,
   type LoadedSession,
   type LogSegment,
+  type Presence,
   type Write,
 } from '../embedded/session.tables.js';
 
@@ -99,6 +100,13 @@ export class MemoryTables extends SessionTables {
     return Promise.resolve();
   }
 
+  setPresence(sessionId: string, { attached, at }: Presence): void {
+    const rows = this.#rows.get(sessionId);
+    if (!rows) return;
+    rows.attached = attached;
+    if (!attached) rows.idleSince = Math.max(rows.idleSince, at);
+  }
+
   /** The log's newest events stand in the active session alone: there is nothing to cut. */
   unsealed(): string[] {
     return [];
@@ -119,14 +127,10 @@ export class MemoryTables extends SessionTables {
   }
 
   #apply(write: Write): void {
-    if (write.kind === 'session') return this.#putSession(write.session);
+    if (write.kind === 'session') return this.#putSession(write.session, write.idleSince);
     const rows = this.#rows.get(write.sessionId);
     if (!rows) return;
     switch (write.kind) {
-      case 'presence':
-        rows.attached = write.attached;
-        if (!write.attached) rows.idleSince = Math.max(rows.idleSince, write.at);
-        return;
       case 'idle':
         rows.idleSince = Math.max(rows.idleSince, write.at);
         return;
@@ -157,7 +161,7 @@ export class MemoryTables extends SessionTables {
     }
   }
 
-  #putSession(session: Session): void {
+  #putSession(session: Session, idleSince = 0): void {
     const rows = this.#rows.get(session.sessionId);
     if (rows) {
       rows.session = session;
@@ -166,7 +170,7 @@ export class MemoryTables extends SessionTables {
     this.#rows.set(session.sessionId, {
       session,
       attached: false,
-      idleSince: 0,
+      idleSince,
       requests: new Map(),
       turns: new Map(),
       messages: [],

@@ -17,6 +17,21 @@ describe('a group commit', () => {
     expect(written).toEqual([[1, 3, 2], [4]]);
   });
 
+  it('lets what is patient wait for company after a transaction, and go with what is not', async () => {
+    const written: number[][] = [];
+    const commits = new GroupCommit<number>((batches) => void written.push(batches));
+    await commits.add(1, true);
+    const patient = commits.add(2, true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(written).toEqual([[1]]);
+    await commits.add(3);
+    await patient;
+    expect(written).toEqual([[1], [2, 3]]);
+    // Alone it goes by itself.
+    await commits.add(4, true);
+    expect(written).toEqual([[1], [2, 3], [4]]);
+  });
+
   it('refuses them all where the engine is at fault, without trying again', async () => {
     let calls = 0;
     const commits = new GroupCommit<number>(() => {

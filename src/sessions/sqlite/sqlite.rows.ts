@@ -74,24 +74,29 @@ export function all<Row>(statement: StatementSync, ...values: SQLInputValue[]): 
   return statement.all(...values) as unknown as Row[];
 }
 
-/** The named parameters of the statement that puts a session. */
-export function sessionValues(session: Session): Record<string, SQLInputValue> {
+/**
+ * The parameters of the statement that puts a session, in their order: names cost as much as the values.
+ * @param journalFrom of a session that is made: the next journal row; `idleSince` likewise, epoch milliseconds
+ */
+export function sessionValues(session: Session, journalFrom: number, idleSince: number): SQLInputValue[] {
   const { owner, createdAt, nextPosition, running, waiting, closing, metadata } = session;
   const json: SessionJson = { owner, createdAt, nextPosition, running, waiting, closing, metadata };
-  return {
-    id: session.sessionId,
-    subject: owner.kind === 'subject' ? owner.sub : null,
-    agentId: session.agent.id,
-    agentHash: session.agent.hash,
-    epoch: session.epoch,
-    seq: session.seq,
-    updatedAt: session.updatedAt,
-    title: session.title,
-    turn: running?.turnId ?? null,
-    busy: Number(isBusy(session)),
-    hasMessage: Number(hasMessage(session)),
-    json: JSON.stringify(json),
-  };
+  return [
+    session.sessionId,
+    owner.kind === 'subject' ? owner.sub : null,
+    session.agent.id,
+    session.agent.hash,
+    session.epoch,
+    session.seq,
+    journalFrom,
+    session.updatedAt,
+    session.title,
+    running?.turnId ?? null,
+    Number(isBusy(session)),
+    Number(hasMessage(session)),
+    idleSince,
+    JSON.stringify(json),
+  ];
 }
 
 export function toLoaded(row: SessionRow, agent: PinnedAgent): LoadedSession {

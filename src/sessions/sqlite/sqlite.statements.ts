@@ -11,9 +11,8 @@ type WriteName = keyof typeof WRITES;
 const WRITES = {
   session: `
     INSERT INTO sessions (id, subject, agent_id, agent_hash, epoch, seq, sealed_seq, journal_from, updated_at,
-      title, turn, busy, has_message, json)
-    VALUES (:id, :subject, :agentId, :agentHash, :epoch, :seq, :seq, :journalFrom, :updatedAt,
-      :title, :turn, :busy, :hasMessage, :json)
+      title, turn, busy, has_message, idle_since, json)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
     ON CONFLICT (id) DO UPDATE SET agent_id = excluded.agent_id, agent_hash = excluded.agent_hash,
       epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at, title = excluded.title,
       turn = excluded.turn, busy = excluded.busy, has_message = excluded.has_message, json = excluded.json

@@ -10,6 +10,7 @@ import {
   SessionTables,
   type LoadedSession,
   type LogSegment,
+  type Presence,
   type Write,
 } from '../embedded/session.tables.js';
 import { SqliteAgents } from './sqlite.agents.js';
@@ -18,13 +19,18 @@ import { openSqliteFile, unusable, type SqliteFile } from './sqlite.file.js';
 import { Housekeeping } from './sqlite.housekeeping.js';
 import { SqliteReader } from './sqlite.reader.js';
 import { markClean, recover } from './sqlite.recovery.js';
-import { SqliteWriter, type Presence } from './sqlite.writer.js';
+import { SqliteWriter } from './sqlite.writer.js';
+
+/** How long a presence may wait for company: one transaction for all that came and went meanwhile. */
+const PRESENCE_MS = 100;
 
 /**
  * What of the journal is kept for the sake of turns that run for long, at most: what a restart has to read
  * before it is ready, about half a second.
  */
 const JOURNAL_BYTES = 32 * 1024 * 1024;
+
+const NO_PRESENCES: ReadonlyMap<string, Presence> = new Map();
 
 export interface SqliteOptions {
   dataDir: string;
@@ -51,11 +57,9 @@ export class SqliteTables extends SessionTables {
   readonly #housekeeping: Housekeeping;
   readonly #commits = new GroupCommit<Write[]>((batches) => this.#write(batches));
   readonly #checkpointer: { stop(): Promise<void> };
-  /**
-   * Presences that no transaction holds yet. Who is attached is this process's to know: nobody waits for the
-   * disk to hear of it, and where a transaction fails the next one writes it.
-   */
+  /** Presences that no transaction holds yet; where one fails, they wait for the next. */
   readonly #presences = new Map<string, Presence>();
+  #presenceTimer?: NodeJS.Timeout;
   #closed?: Promise<void>;
 
   private constructor(
@@ -141,10 +145,15 @@ export class SqliteTables extends SessionTables {
     return this.#read(() => this.#reader.busy());
   }
 
-  commit(writes: Write[]): Promise<void> {
+  commit(writes: Write[], patient = false): Promise<void> {
     if (this.#closed) return Promise.reject(new StoreUnavailable(new Error('it is closed')));
-    for (const write of writes) if (write.kind === 'presence') this.#presences.set(write.sessionId, write);
-    return this.#commits.add(writes);
+    return this.#commits.add(writes, patient);
+  }
+
+  setPresence(sessionId: string, presence: Presence): void {
+    if (this.#closed) return;
+    this.#presences.set(sessionId, presence);
+    this.#presenceTimer ??= setTimeout(() => this.#flush(), PRESENCE_MS).unref();
   }
 
   unsealed(): string[] {
@@ -172,16 +181,20 @@ export class SqliteTables extends SessionTables {
     this.file.close();
   }
 
-  /** What is asked of the columns has to know of what was committed before. */
+  /** What is asked of the columns has to know of what was committed before, and of who is there. */
   #flush(): void {
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = undefined;
     if (this.#presences.size > 0) this.#commits.add([]).catch(() => undefined);
     this.#commits.flush();
   }
 
   #write(batches: Write[][]): void {
     const start = performance.now();
-    this.#writer.write(batches, this.#presences);
-    this.#presences.clear();
+    // While they wait for company, other transactions leave them alone.
+    const presences = this.#presenceTimer ? NO_PRESENCES : this.#presences;
+    this.#writer.write(batches, presences);
+    if (presences === this.#presences) this.#presences.clear();
     this.options.observe?.(performance.now() - start, batches.length);
   }
 

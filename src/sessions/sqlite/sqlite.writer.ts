@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { SessionEvent } from '../../protocol.js';
 import type { JournalLedger } from './journal.ledger.js';
-import type { LogSegment, Write } from '../embedded/session.tables.js';
+import type { LogSegment, Presence, Write } from '../embedded/session.tables.js';
 import type { SqliteAgents } from './sqlite.agents.js';
 import { SqliteRemoval } from './sqlite.removal.js';
 import { sessionValues } from './sqlite.rows.js';
@@ -13,12 +13,6 @@ const PRUNED_ROWS = 2;
 
 /** A journal row is the JSON of these, one for each session that had events in its transaction. */
 export type JournalEntry = [sessionId: string, events: SessionEvent[]];
-
-export interface Presence {
-  attached: boolean;
-  /** Epoch milliseconds. */
-  at: number;
-}
 
 /** What a transaction changes in the ledger, once it is committed. */
 type LedgerStep = ['hold' | 'release', sessionId: string];
@@ -69,10 +63,7 @@ export class SqliteWriter {
     switch (kind) {
       case 'session':
         this.agents.put(write.session.agent);
-        this.#statements.session.run({ ...sessionValues(write.session), journalFrom: this.ledger.next });
-        return;
-      case 'presence':
-        // Applied after all batches, from a map of its own: see SqliteTables.
+        this.#statements.session.run(...sessionValues(write.session, this.ledger.next, write.idleSince ?? 0));
         return;
       case 'idle':
         idle.run(write.at, write.sessionId);
