@@ -138,10 +138,27 @@ export class Guest {
         if (client === this.#client) take(value);
       };
     };
-    // It may have come back to the session between its handshake, which named none, and its connect.
-    client.socket.on('connect', present<void>(() => !named && this.#standing === 'opening' && this.#open())); // prettier-ignore
-    // What was on its way is answered no more; what is buffered until the next connect is asked after this.
-    client.socket.on('disconnect', present<unknown>(() => (this.#pending = new Set()))); // prettier-ignore
+    let connected = false;
+    client.socket.on(
+      'connect',
+      present<void>(() => {
+        // Socket.IO's client hands packets over in the next tick: a CONNECT that was read just before its engine
+        // closed connects the socket to nothing. What it asks then is lost, and no 'disconnect' says so.
+        if (connected) this.#pending = new Set();
+        connected = true;
+        // It may have come back to the session between its handshake, which named none, and its connect; or have
+        // asked for it while it was connected to nothing.
+        if (this.#standing === 'opening' && (!named || question !== this.#question)) this.#open();
+      }),
+    );
+    client.socket.on(
+      'disconnect',
+      present<unknown>(() => {
+        connected = false;
+        // What was on its way is answered no more; what is buffered until the next connect is asked after this.
+        this.#pending = new Set();
+      }),
+    );
     client.socket.on('session:opened', present((opened: OpenedSession) => this.#adopt(opened, question))); // prettier-ignore
     client.socket.on('session:events', present((packet: EventPacket) => this.#receive(packet))); // prettier-ignore
     client.socket.on(
