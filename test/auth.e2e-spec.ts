@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import type { Server } from 'socket.io';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type JWTPayload } from 'jose';
 import { ChatGateway } from '../src/gateway/chat.gateway.js';
 import type { Position } from '../src/protocol.js';
@@ -10,6 +11,8 @@ import { disposeAll, gateway, onDispose } from './support/gateway.js';
 
 const JWT_SECRET = 'a secret of at least thirty-two bytes, for tests';
 const AUTH = { AUTH: 'jwt', JWT_SECRET, JWT_ISSUER: 'tests', JWT_AUDIENCE: 'mooring' };
+
+const SESSION_ID = 'a-session-of-ada-s';
 
 const now = (): number => Math.floor(Date.now() / 1_000);
 
@@ -207,5 +210,20 @@ describe('AUTH=anonymous', () => {
     const { client } = await gateway();
     const socket = await client();
     expect(await socket.refused('session:list', {})).toBe('unauthorized');
+  });
+
+  it('[SEC-6] nothing of the handshake is held once the sessions are bound', async () => {
+    const { client, get } = await gateway(AUTH);
+    const ada = await client({
+      token: await ofAda(),
+      session: () => ({ sessionId: SESSION_ID, create: true }),
+    });
+    await ada.opened.next();
+    // Requests wait for the handshake.
+    await ada.do('agent:list', {});
+    const { server } = get(ChatGateway) as unknown as { server: Server };
+    const [socket] = server.sockets.sockets.values();
+    expect(socket?.handshake).toEqual({ headers: {}, query: {}, auth: {} });
+    expect(socket?.conn.request).toBeUndefined();
   });
 });

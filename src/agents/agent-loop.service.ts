@@ -4,7 +4,7 @@ import { Config } from '../config.js';
 import type { SendResult, TurnState, WhenBusy } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
-import { SessionStore } from '../sessions/session.store.js';
+import { SessionDamaged, SessionStore } from '../sessions/session.store.js';
 import type { Outcome } from '../sessions/session.command.js';
 import type { Ending } from '../sessions/session.js';
 import { TurnLease } from '../sessions/turn.lease.js';
@@ -221,6 +221,11 @@ export class AgentLoopService implements OnApplicationBootstrap {
         // Given back: what was accepted since then needs a claim of its own.
         if (went === 'idle') fence = undefined;
       } catch (error) {
+        if (error instanceof SessionDamaged) {
+          this.#logger.error({ err: error, msg: `turns of session ${sessionId} cannot be run` });
+          if (fence !== undefined) await this.lease.release(sessionId, fence);
+          return;
+        }
         this.#logger.warn(`the next turn could not be begun: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
       } finally {

@@ -122,6 +122,17 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/**
+ * What is stored of a session cannot be read: it was damaged, or something else wrote it. Asking again cannot help,
+ * and other sessions are not concerned.
+ */
+export class SessionDamaged extends Error {
+  constructor(row: string, cause?: unknown) {
+    super(`A stored ${row} cannot be read.`, { cause });
+    this.name = 'SessionDamaged';
+  }
+}
+
 export function presenceOf({ attached, busy }: { attached: boolean; busy: boolean }): SessionPresence {
   if (attached) return 'attached';
   return busy ? 'orphaned' : 'detached';

@@ -2,6 +2,7 @@ import { LIMITS, type EventPacket, type SessionEvent } from '../../protocol.js';
 import type { Clock } from '../../clock.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { isBusy, type Change, type Session } from '../session.js';
+import { SessionDamaged } from '../session.store.js';
 import type { LogSegment, SessionTables, Write } from './session.tables.js';
 
 /** A session in memory: while a socket is bound to it, a turn is open, or a call is on its way. */
@@ -100,9 +101,7 @@ export class ActiveSessions {
     at: number,
   ): Write[] {
     const { sessionId, seq: from } = active.session;
-    if (change.gone) {
-      return [{ kind: 'remove', sessionId, refusedUntil: at + LIMITS.tombstoneMs }];
-    }
+    if (change.gone) return [removal(sessionId, at)];
     if (turn === 'goes-on') return [{ kind: 'events', sessionId, from, events }];
     const writes: Write[] = [{ kind: 'session', session: change.session }];
     if (change.withdrawFrom !== undefined) {
@@ -123,13 +122,18 @@ export class ActiveSessions {
     return writes;
   }
 
+  /** Ends a session of which nothing is in memory, since it cannot be read. */
+  discard(sessionId: string): Promise<void> {
+    return this.#queue.run(sessionId, () => this.tables.commit([removal(sessionId, this.clock.now())]));
+  }
+
   /** The events after `seq`; undefined where some of them are no longer held. */
   eventsAfter(active: ActiveSession, seq: number, sealedSince: number): SessionEvent[] | undefined {
     const { sessionId } = active.session;
     if (seq >= active.logFrom) return active.log.slice(seq - active.logFrom);
     let events: SessionEvent[] = [];
     let reached = seq;
-    for (const segment of this.tables.segments(sessionId, seq)) {
+    for (const segment of this.#segments(sessionId, seq)) {
       if (segment.from > reached || isPast(segment, sealedSince)) return undefined;
       const after = reached;
       events = events.concat(
@@ -138,6 +142,16 @@ export class ActiveSessions {
       reached = segment.to;
     }
     return reached === active.logFrom ? events.concat(active.log) : undefined;
+  }
+
+  /** What cannot be read is as good as trimmed: a client gets a snapshot, an abandoned turn ends without text. */
+  #segments(sessionId: string, afterSeq: number): LogSegment[] {
+    try {
+      return this.tables.segments(sessionId, afterSeq);
+    } catch (error) {
+      if (error instanceof SessionDamaged) return [];
+      throw error;
+    }
   }
 
   async setAttached(sessionId: string, attached: boolean): Promise<void> {
@@ -223,6 +237,10 @@ export class ActiveSessions {
     const active = this.#active.get(sessionId);
     if (this.#isIdle(active) && active.log.length === 0) this.#active.delete(sessionId);
   }
+}
+
+function removal(sessionId: string, at: number): Write {
+  return { kind: 'remove', sessionId, refusedUntil: at + LIMITS.tombstoneMs };
 }
 
 function endedLast({ session, settled = [] }: Change): boolean {

@@ -7,6 +7,7 @@ import type { Command, Outcome } from '../session.command.js';
 import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
 import { appendToTurn, decide, type Lookup } from '../session.rules.js';
 import {
+  SessionDamaged,
   SessionStore,
   type Appended,
   type Census,
@@ -52,7 +53,18 @@ export class EmbeddedStore extends SessionStore {
     });
   }
 
-  accept(sessionId: string, command: Command): Promise<Outcome> {
+  async accept(sessionId: string, command: Command): Promise<Outcome> {
+    try {
+      return await this.#accept(sessionId, command);
+    } catch (error) {
+      if (command.kind !== 'close' || !(error instanceof SessionDamaged)) throw error;
+      // Of what cannot be read nothing can be said goodbye to; but it can go.
+      await this.sessions.discard(sessionId);
+      return { kind: 'done' };
+    }
+  }
+
+  #accept(sessionId: string, command: Command): Promise<Outcome> {
     return this.sessions.run(sessionId, async (active) => {
       if (!active) return { kind: 'gone' };
       if (command.kind === 'close' && command.unlessActiveSince !== undefined) {

@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { PinnedAgent } from '../pinned-agent.js';
+import { SessionDamaged } from '../session.store.js';
 import { one } from './sqlite.rows.js';
+import { toAgent } from './stored.json.js';
 
 type StoredAgent = Omit<PinnedAgent, 'id'>;
 
@@ -36,8 +38,8 @@ export class SqliteAgents {
     const known = this.#byName.get(name);
     if (known) return known;
     const row = one<{ json: string }>(this.#select, hash);
-    if (!row) throw new Error(`The agent ${id} (${hash}) of a session is missing in the store.`);
-    const agent: PinnedAgent = { id, ...(JSON.parse(row.json) as StoredAgent) };
+    if (!row) throw new SessionDamaged('session', new Error(`its agent ${id} (${hash}) is missing`));
+    const agent: PinnedAgent = { id, ...toAgent(row.json) };
     this.#byName.set(name, agent);
     return agent;
   }

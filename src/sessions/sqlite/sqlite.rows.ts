@@ -1,5 +1,5 @@
 import type { SQLInputValue, StatementSync } from 'node:sqlite';
-import type { SessionEvent, TurnState, UIMessage } from '../../protocol.js';
+import type { TurnState } from '../../protocol.js';
 import type { PinnedAgent } from '../pinned-agent.js';
 import {
   isBusy,
@@ -11,6 +11,7 @@ import {
 import type { ListedSession } from '../session.store.js';
 import type { LoadedSession, LogSegment } from '../embedded/session.tables.js';
 import { hasMessage } from '../embedded/session.list.js';
+import { toEvents, toMessage, toSessionJson, type SessionJson } from './stored.json.js';
 
 /** Rows as SQLite gives them, and what they mean. */
 
@@ -60,12 +61,6 @@ export interface SegmentRow {
   events: string;
 }
 
-/** What of a session has no column of its own. */
-type SessionJson = Pick<
-  Session,
-  'owner' | 'createdAt' | 'nextPosition' | 'running' | 'waiting' | 'closing' | 'metadata'
->;
-
 export function one<Row>(statement: StatementSync, ...values: SQLInputValue[]): Row | undefined {
   return statement.get(...values) as unknown as Row | undefined;
 }
@@ -100,7 +95,7 @@ export function sessionValues(session: Session, journalFrom: number, idleSince: 
 }
 
 export function toLoaded(row: SessionRow, agent: PinnedAgent): LoadedSession {
-  const rest = JSON.parse(row.json) as SessionJson;
+  const rest = toSessionJson(row);
   const session: Session = {
     sessionId: row.id,
     agent,
@@ -136,7 +131,7 @@ export function toRecord(row: RequestRow): RequestRecord {
 }
 
 export function toPlaced(row: MessageRow): PlacedMessage & { bytes: number } {
-  return { position: row.position, message: JSON.parse(row.json) as UIMessage, bytes: row.bytes };
+  return { position: row.position, message: toMessage(row.json), bytes: row.bytes };
 }
 
 export function toSegment(row: SegmentRow): LogSegment {
@@ -144,6 +139,6 @@ export function toSegment(row: SegmentRow): LogSegment {
     from: row.from_seq,
     to: row.to_seq,
     sealedAt: row.sealed_at ?? undefined,
-    events: JSON.parse(row.events) as SessionEvent[],
+    events: toEvents(row.events, row.from_seq, row.to_seq),
   };
 }
