@@ -84,8 +84,10 @@ export class AppModule implements OnApplicationShutdown {
         AgentCatalog,
         {
           provide: ModelProvider,
-          useFactory: () =>
-            model ?? (config.vendor ? new OpenAiModelProvider(config.vendor) : new ScriptedModelProvider()),
+          inject: [FlushClock],
+          useFactory: (clock: FlushClock) =>
+            model ??
+            (config.vendor ? new OpenAiModelProvider(config.vendor, clock) : new ScriptedModelProvider()),
         },
         ModelSteps,
         TurnRunner,

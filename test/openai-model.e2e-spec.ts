@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { OpenAiModelProvider } from '../src/agents/openai/openai-model.provider.js';
 import { callModel, type CallLimits } from '../src/agents/model.call.js';
 import type { ModelPart, ModelRequest, PromptMessage } from '../src/agents/model.provider.js';
+import { Channel } from './support/channel.js';
 import { startAimock, type Aimock, type AimockFixture } from './support/aimock.js';
 import { assertValidOpenAiMessages } from './support/prompt.validity.js';
 
@@ -15,6 +16,8 @@ const TOOL = {
   description: 'The time.',
   inputSchema: { type: 'object', properties: { timezone: { type: 'string' } } },
 };
+/** A flush clock that never lets anybody wait. */
+const AT_ONCE = { beforeFlush: (read: () => void) => void setImmediate(read) };
 const ANSWER = 'Grüße aus dem Hafen: 錨 ⚓ and a longer tail.';
 
 const FIXTURES: AimockFixture[] = [
@@ -380,7 +383,8 @@ describe('the OpenAI-compatible provider, against a vendor that misbehaves', () 
     expect(error?.message).toContain('Bearer ***');
     expect(error?.message.length).toBeLessThan(300);
     expect(error?.cause).toBeUndefined();
-    const described = new OpenAiModelProvider({ baseUrl: 'http://u:p@host/v1', model: 'm' }).description;
+    const described = new OpenAiModelProvider({ baseUrl: 'http://u:p@host/v1', model: 'm' }, AT_ONCE)
+      .description;
     expect(described).toBe('m at http://host/v1');
   });
 
@@ -406,6 +410,38 @@ describe('the OpenAI-compatible provider, against a vendor that misbehaves', () 
       (_request, response) => void response.writeHead(404).end('{"error":"no such model"}'),
     );
     expect((await ask(ollama.url, 'hello')).error?.message).toContain('no such model');
+  });
+
+  it('reads a model at its pace only when what it says would be sent', async () => {
+    const written = new Channel<ServerResponse>();
+    const { url } = await serve((_request, response) => written.push(response));
+    const reads = new Channel<() => void>();
+    const provider = new OpenAiModelProvider(
+      { baseUrl: url, model: 'm' },
+      { beforeFlush: (read) => reads.push(read) },
+    );
+    const parts: ModelPart[] = [];
+    const said = (): string => textOf(parts);
+    const answered = provider.stream(asking('hello'), new AbortController().signal, (part) =>
+      parts.push(part),
+    );
+    const response = await written.next();
+    response.write(chunk({ role: 'assistant', content: 'first' }));
+    const release = await reads.next();
+    expect(said()).toBe('first');
+    for (const word of [' second', ' third']) {
+      await new Promise((resolve) => response.write(chunk({ content: word }), resolve));
+    }
+    // A round trip by the same event loop: what is there to be read would have been read.
+    await fetch(new URL('/else', url), { signal: AbortSignal.timeout(50) }).catch(() => undefined);
+    expect(said()).toBe('first');
+    release();
+    const releaseAgain = await reads.next();
+    expect(said()).toBe('first second third');
+    response.end(`${finish('stop')}data: [DONE]\n\n`);
+    releaseAgain();
+    await answered;
+    expect(parts.at(-1)).toEqual({ type: 'finish', reason: 'stop' });
   });
 
   async function serve(
@@ -438,7 +474,7 @@ async function collect(
   limits: Partial<CallLimits> = {},
   signal = new AbortController().signal,
 ): Promise<{ parts: ModelPart[]; error?: Error & { options: { retryable?: boolean } } }> {
-  const provider = new OpenAiModelProvider({ baseUrl, apiKey: API_KEY, model: 'test-model' });
+  const provider = new OpenAiModelProvider({ baseUrl, apiKey: API_KEY, model: 'test-model' }, AT_ONCE);
   const parts: ModelPart[] = [];
   try {
     await callModel(provider, request, signal, { ...LIMITS, ...limits }, (part) => parts.push(part));

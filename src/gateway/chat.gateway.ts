@@ -29,6 +29,7 @@ import {
   SessionDto,
   SwitchDto,
 } from './chat.dto.js';
+import { writeEvent } from './event.writer.js';
 import { Handshake, releaseHandshake } from './handshake.js';
 import { outboxOf } from './outbox.js';
 import { PayloadPipe } from './payload.pipe.js';
@@ -86,7 +87,7 @@ export class ChatGateway
       connection.expireAt(connection.principal.expiresAt, () => this.clock.now());
     }
     await this.handshake.bind(socket, (request) =>
-      this.#open(socket, request, (opened) => socket.emit('session:opened', opened)),
+      this.#open(socket, request, (opened) => writeEvent(socket, 'session:opened', opened)),
     );
     releaseHandshake(socket);
     this.#bound.get(socket)?.();

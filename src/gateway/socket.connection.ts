@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { Server, Socket } from 'socket.io';
 import type { ClientEvents, EventPacket, ServerEvents } from '../protocol.js';
 import type { Connection, Principal } from '../sessions/connection.js';
+import { writeEvent } from './event.writer.js';
 import { outboxOf, type Outbox } from './outbox.js';
 
 const logger = new Logger('Connections');
@@ -40,8 +41,8 @@ export class SocketConnection implements Connection {
   }
 
   send(packet: EventPacket): void {
-    // A socket that closed in this moment drops it by itself; what it did not get stays in the log.
-    this.socket.emit('session:events', packet);
+    // What one that closes in this moment does not get stays in the log.
+    writeEvent(this.socket, 'session:events', packet);
   }
 
   reconnect(reason: string): void {

@@ -2,33 +2,105 @@ import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 
 /**
- * One timer for all streams: deltas that were gathered are flushed together, so that one transaction of the
- * store holds the flush of every session. It runs only while something is gathered.
+ * How many streams a tick takes, about. All at once would hold up the event loop, and with it the first words of
+ * other answers; one by one would cost a transaction and a wake-up each.
+ */
+const STREAMS_A_TICK = 64;
+const MOST_TICKS = 8;
+
+interface Tick {
+  /** When, on the monotonic clock; milliseconds. */
+  at: number;
+  reads: (() => void)[];
+  flushes: Set<() => void>;
+}
+
+/**
+ * When streams read and flush. What falls into one tick is done together, so that one transaction of the store
+ * holds the flush of many sessions. A flush interval has one tick or, with many streams, several. Timers run
+ * only while something is waited for.
  */
 @Injectable()
 export class FlushClock {
-  #due = new Set<() => void>();
-  #ticking = false;
+  #ticks: Tick[] = [];
+  #perInterval = 1;
+  /** The one whose reads have begun and whose flushes have not. */
+  #present?: Tick;
 
   constructor(private readonly config: Config) {}
 
-  /** Calls `flush` at the next tick, at most one flush interval from now; once, however often it is asked. */
+  /** Calls `flush` at most one flush interval from now; once, however often it is asked meanwhile. */
   request(flush: () => void): void {
-    this.#due.add(flush);
-    if (this.#ticking) return;
-    this.#ticking = true;
-    // A stop does not wait for it: the end of a turn flushes by itself.
-    setTimeout(() => this.#tick(), this.config.flushIntervalMs).unref();
+    if (this.#present) this.#present.flushes.add(flush);
+    else if (!this.#ticks.some(({ flushes }) => flushes.has(flush))) this.#next().flushes.add(flush);
+  }
+
+  /**
+   * Calls `read` at most one flush interval from now, in time for what comes by it to be flushed with it: a
+   * socket on which it begins to read is read before.
+   */
+  beforeFlush(read: () => void): void {
+    this.#next().reads.push(read);
   }
 
   forget(flush: () => void): void {
-    this.#due.delete(flush);
+    this.#present?.flushes.delete(flush);
+    for (const { flushes } of this.#ticks) flushes.delete(flush);
   }
 
-  #tick(): void {
-    const due = this.#due;
-    this.#due = new Set();
-    this.#ticking = false;
-    for (const flush of due) flush();
+  /** Of ticks at even distances on the clock the last within a flush interval that has room. */
+  #next(): Tick {
+    const { flushIntervalMs } = this.config;
+    const now = performance.now();
+    const room = this.#adapt();
+    const distance = flushIntervalMs / this.#perInterval;
+    const last = distance > 0 ? Math.floor((now + flushIntervalMs) / distance) : 0;
+    const first = last - this.#perInterval + 1;
+    for (let number = last; ; number -= 1) {
+      const at = number * distance;
+      const present = this.#ticks.find((tick) => Math.abs(tick.at - at) < 1);
+      if (!present) return this.#make(at, now);
+      if (sizeOf(present) < room || number === first) return present;
+    }
   }
+
+  /**
+   * As many ticks as the streams need, changed late: where they stand at other distances, streams wait for less
+   * than their interval, and flush more often.
+   * @returns how many streams one may take before others stand aside
+   */
+  #adapt(): number {
+    const streams = this.#ticks.reduce((sum, tick) => sum + sizeOf(tick), 1);
+    const share = streams / this.#perInterval;
+    if (share > 1.5 * STREAMS_A_TICK || share < 0.5 * STREAMS_A_TICK) {
+      this.#perInterval = Math.min(MOST_TICKS, Math.ceil(streams / STREAMS_A_TICK));
+    }
+    return Math.max(1.5 * STREAMS_A_TICK, (1.5 * streams) / this.#perInterval);
+  }
+
+  #make(at: number, now: number): Tick {
+    const tick: Tick = { at, reads: [], flushes: new Set() };
+    this.#ticks.push(tick);
+    // A stop does not wait for it: the end of a turn flushes by itself.
+    setTimeout(() => this.#read(tick), at - now).unref();
+    return tick;
+  }
+
+  #read(tick: Tick): void {
+    this.#ticks = this.#ticks.filter((each) => each !== tick);
+    if (tick.reads.length === 0) return this.#flush(tick);
+    this.#present = tick;
+    for (const read of tick.reads) read();
+    // Sockets are read between timers and immediates.
+    setImmediate(() => this.#flush(tick));
+  }
+
+  #flush(tick: Tick): void {
+    if (this.#present === tick) this.#present = undefined;
+    for (const flush of tick.flushes) flush();
+  }
+}
+
+function sizeOf({ reads, flushes }: Tick): number {
+  return Math.max(reads.length, flushes.size);
 }

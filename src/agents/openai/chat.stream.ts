@@ -31,6 +31,8 @@ export class ChatStream {
   readonly #parser: EventSourceParser;
   readonly #decoder = new TextDecoder();
   readonly #template = new ContentTemplate();
+  /** The parser holds nothing of an event that has begun. */
+  #betweenEvents = false;
   readonly #calls = new Map<number | string, OpenCall>();
   #parts: ModelPart[] = [];
   /** The first half of a surrogate pair whose other half is to come with the next delta. */
@@ -60,7 +62,13 @@ export class ChatStream {
 
   /** @throws ModelError; what came before it is still to be taken */
   write(bytes: Uint8Array): void {
-    this.#parser.feed(this.#decoder.decode(bytes, { stream: true }));
+    if (this.done) return;
+    const text = this.#decoder.decode(bytes, { stream: true });
+    const taken = this.#betweenEvents ? this.#template.take(text, this.#onPlainText) : 0;
+    if (taken === text.length) return;
+    const rest = text.slice(taken);
+    this.#parser.feed(rest);
+    this.#betweenEvents = rest.endsWith('\n\n');
   }
 
   /**
@@ -82,8 +90,6 @@ export class ChatStream {
 
   #onEvent(data: string): void {
     if (this.done) return;
-    const content = this.#template.match(data);
-    if (content !== undefined) return this.#onText('text', content);
     if (data === '[DONE]') return this.#finish();
     const chunk = parse(data);
     if (!isRecord(chunk)) throw unreadable();
@@ -126,6 +132,8 @@ export class ChatStream {
       }
     }
   }
+
+  readonly #onPlainText = (content: string): void => this.#onText('text', content);
 
   #onText(type: TextType, delta: unknown): void {
     if (typeof delta !== 'string' || delta === '') return;

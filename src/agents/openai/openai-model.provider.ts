@@ -1,7 +1,9 @@
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+import type { FlushClock } from '../../streaming/flush.clock.js';
 import { ModelProvider, type ModelPart, type ModelRequest } from '../model.provider.js';
 import { callIdsOf, toRequestBody } from './chat.request.js';
 import { ChatStream } from './chat.stream.js';
+import { VendorConnections, type Connection } from './vendor.connections.js';
 import { toNetworkError, toRefusal } from './vendor.error.js';
 
 export interface Vendor {
@@ -14,6 +16,9 @@ export interface Vendor {
 
 /** Bytes of the body of a refusal that are read for the vendor's words. */
 const LONGEST_REFUSAL = 64 * 1024;
+
+/** A read of fewer bytes has emptied the socket: more comes at a model's pace, and is worth waiting for. */
+const SMALL_READ = 16 * 1024;
 
 /** How long a response may take to end after its last event, before its connection is given up. */
 const ENDING_MS = 1_000;
@@ -29,10 +34,13 @@ export class OpenAiModelProvider extends ModelProvider {
   readonly #origin: string;
   readonly #path: string;
   readonly #headers: Record<string, string>;
-  /** The caller limits how long anything may take. */
-  readonly #agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  readonly #connections = new VendorConnections();
 
-  constructor(private readonly vendor: Vendor) {
+  /** @param clock when what is read would be sent: no need to read it much before */
+  constructor(
+    private readonly vendor: Vendor,
+    private readonly clock: Pick<FlushClock, 'beforeFlush'>,
+  ) {
     super();
     const { baseUrl, apiKey, model } = vendor;
     const { protocol, host, pathname, origin, search } = new URL(baseUrl);
@@ -53,7 +61,7 @@ export class OpenAiModelProvider extends ModelProvider {
     if (response.statusCode >= 300) throw await this.#refusal(response, signal);
     onPart({ type: 'begin' });
     try {
-      await read(response.body, new ChatStream(callIdsOf(request.prompt), apiKey), onPart);
+      await this.#read(response.body, new ChatStream(callIdsOf(request.prompt), apiKey), onPart);
     } catch (error) {
       signal.throwIfAborted();
       throw error;
@@ -62,7 +70,7 @@ export class OpenAiModelProvider extends ModelProvider {
 
   async #post(body: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     try {
-      return await this.#agent.request({
+      return await this.#connections.request({
         origin: this.#origin,
         path: this.#path,
         method: 'POST',
@@ -74,6 +82,71 @@ export class OpenAiModelProvider extends ModelProvider {
       signal.throwIfAborted();
       throw toNetworkError(error as Error);
     }
+  }
+
+  /** Hands on what each read of the socket brings, until the answer is whole. */
+  #read(body: Body, stream: ChatStream, onPart: (part: ModelPart) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let pieces: Buffer[] = [];
+      let connection: Connection | undefined;
+      let hasContent = false;
+      const fail = (error: Error): void => {
+        body.destroy();
+        reject(error);
+      };
+      const write = (): void => {
+        if (pieces.length === 0 || stream.done) return;
+        const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+        pieces = [];
+        try {
+          stream.write(bytes);
+        } finally {
+          // What came before an error was said, too.
+          for (const part of stream.take()) {
+            onPart(part);
+            hasContent = true;
+          }
+        }
+        if (stream.done) finish();
+        else if (hasContent && bytes.length < SMALL_READ) hold();
+      };
+      const hold = (): void => {
+        const held = connection;
+        if (!held) return;
+        held.hold();
+        this.clock.beforeFlush(() => held.release());
+      };
+      const finish = (): void => {
+        release(body);
+        resolve();
+      };
+      const step = (work: () => void): void => {
+        try {
+          work();
+        } catch (error) {
+          fail(error as Error);
+        }
+      };
+      // Vendors wrap each token into an HTTP chunk of its own: those of one read are taken together.
+      body.on('data', (piece: Buffer) => {
+        if (pieces.push(piece) > 1) return;
+        connection ??= this.#connections.reading;
+        queueMicrotask(() => step(write));
+      });
+      body.on('end', () =>
+        step(() => {
+          write();
+          if (stream.done) return;
+          stream.end();
+          for (const part of stream.take()) onPart(part);
+          resolve();
+        }),
+      );
+      body.on('error', (error: Error) => {
+        step(write);
+        fail(toNetworkError(error));
+      });
+    });
   }
 
   async #refusal(
@@ -92,57 +165,6 @@ export class OpenAiModelProvider extends ModelProvider {
     }
     return toRefusal(statusCode, headers, words, this.vendor.apiKey);
   }
-}
-
-/** Hands on what each read of the socket brings, until the answer is whole. */
-function read(body: Body, stream: ChatStream, onPart: (part: ModelPart) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let pieces: Buffer[] = [];
-    const fail = (error: Error): void => {
-      body.destroy();
-      reject(error);
-    };
-    const write = (): void => {
-      if (pieces.length === 0 || stream.done) return;
-      const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
-      pieces = [];
-      try {
-        stream.write(bytes);
-      } finally {
-        // What came before an error was said, too.
-        for (const part of stream.take()) onPart(part);
-      }
-      if (stream.done) finish();
-    };
-    const finish = (): void => {
-      release(body);
-      resolve();
-    };
-    const step = (work: () => void): void => {
-      try {
-        work();
-      } catch (error) {
-        fail(error as Error);
-      }
-    };
-    // Vendors wrap each token into an HTTP chunk of its own: those of one read are taken together.
-    body.on('data', (piece: Buffer) => {
-      if (pieces.push(piece) === 1) queueMicrotask(() => step(write));
-    });
-    body.on('end', () =>
-      step(() => {
-        write();
-        if (stream.done) return;
-        stream.end();
-        for (const part of stream.take()) onPart(part);
-        resolve();
-      }),
-    );
-    body.on('error', (error: Error) => {
-      step(write);
-      fail(toNetworkError(error));
-    });
-  });
 }
 
 /** What is left is dropped, so that the connection can be used again once the response has ended. */

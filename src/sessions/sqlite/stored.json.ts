@@ -74,15 +74,25 @@ export function toSessionJson(row: { json: unknown }): SessionJson {
   return checked('session', SESSION, row.json) as SessionJson;
 }
 
+/** Not by a schema, as {@link toEvents}: a snapshot has fifty of them, a long answer thousands of events. */
 export function toMessage(json: unknown): UIMessage {
-  return checked('message', MESSAGE, json) as UIMessage;
+  const message = parse('message', json) as Partial<UIMessage> | null;
+  const isMessage =
+    typeof message?.id === 'string' &&
+    (message.role === 'user' || message.role === 'assistant') &&
+    Array.isArray(message.parts) &&
+    (message.parts as unknown[]).every(
+      (part) => typeof (part as { type?: unknown } | null)?.type === 'string',
+    );
+  if (!isMessage) throw new SessionDamaged('message');
+  return message as UIMessage;
 }
 
 export function toAgent(json: unknown): Omit<PinnedAgent, 'id'> {
   return checked('agent', AGENT, json) as Omit<PinnedAgent, 'id'>;
 }
 
-/** Events that follow one another from `from` up to `to`. Not by a schema: a long answer has thousands. */
+/** Events that follow one another from `from` up to `to`. */
 export function toEvents(json: unknown, from: number, to: number): SessionEvent[] {
   const events = parse('segment', json);
   if (!Array.isArray(events) || events.length !== to - from) throw new SessionDamaged('segment');
