@@ -32,11 +32,11 @@ describe('FlushClock', () => {
     expect(one[0]).toBeLessThanOrEqual(INTERVAL_MS);
     const few = await delays(50);
     expect(few).toHaveLength(50);
-    expect(new Set(few).size).toBe(1);
+    expect(Math.max(...few) - Math.min(...few)).toBeLessThan(INTERVAL_MS / 8);
     const many = await delays(500);
     expect(many).toHaveLength(500);
-    expect(new Set(many).size).toBeGreaterThanOrEqual(4);
-    expect(Math.max(...many)).toBeLessThanOrEqual(INTERVAL_MS);
+    expect(Math.max(...many) - Math.min(...many)).toBeGreaterThan(INTERVAL_MS / 2);
+    expect(Math.max(...many)).toBeLessThan(1.25 * INTERVAL_MS);
   });
 
   it('asked again and again calls once', async () => {

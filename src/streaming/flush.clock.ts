@@ -7,6 +7,8 @@ import { Config } from '../config.js';
  */
 const STREAMS_A_TICK = 64;
 const MOST_TICKS = 8;
+/** What one turn of the event loop takes of them. */
+const FLUSHES_AT_ONCE = 16;
 
 interface Tick {
   /** When, on the monotonic clock; milliseconds. */
@@ -23,7 +25,6 @@ interface Tick {
 @Injectable()
 export class FlushClock {
   #ticks: Tick[] = [];
-  #perInterval = 1;
   /** The one whose reads have begun and whose flushes have not. */
   #present?: Tick;
 
@@ -48,34 +49,21 @@ export class FlushClock {
     for (const { flushes } of this.#ticks) flushes.delete(flush);
   }
 
-  /** Of ticks at even distances on the clock the last within a flush interval that has room. */
+  /** Of ticks at even distances on the clock the last within a flush interval; an earlier one if that is crowded. */
   #next(): Tick {
     const { flushIntervalMs } = this.config;
     const now = performance.now();
-    const room = this.#adapt();
-    const distance = flushIntervalMs / this.#perInterval;
+    const streams = this.#ticks.reduce((sum, tick) => sum + sizeOf(tick), 1);
+    const ticks = Math.min(MOST_TICKS, Math.ceil(streams / STREAMS_A_TICK));
+    const crowd = 2 * Math.max(STREAMS_A_TICK, streams / ticks);
+    const distance = flushIntervalMs / ticks;
     const last = distance > 0 ? Math.floor((now + flushIntervalMs) / distance) : 0;
-    const first = last - this.#perInterval + 1;
     for (let number = last; ; number -= 1) {
       const at = number * distance;
       const present = this.#ticks.find((tick) => Math.abs(tick.at - at) < 1);
       if (!present) return this.#make(at, now);
-      if (sizeOf(present) < room || number === first) return present;
+      if (sizeOf(present) < crowd || number <= last - ticks + 1) return present;
     }
-  }
-
-  /**
-   * As many ticks as the streams need, changed late: where they stand at other distances, streams wait for less
-   * than their interval, and flush more often.
-   * @returns how many streams one may take before others stand aside
-   */
-  #adapt(): number {
-    const streams = this.#ticks.reduce((sum, tick) => sum + sizeOf(tick), 1);
-    const share = streams / this.#perInterval;
-    if (share > 1.5 * STREAMS_A_TICK || share < 0.5 * STREAMS_A_TICK) {
-      this.#perInterval = Math.min(MOST_TICKS, Math.ceil(streams / STREAMS_A_TICK));
-    }
-    return Math.max(1.5 * STREAMS_A_TICK, (1.5 * streams) / this.#perInterval);
   }
 
   #make(at: number, now: number): Tick {
@@ -95,9 +83,17 @@ export class FlushClock {
     setImmediate(() => this.#flush(tick));
   }
 
+  /** A few at a time, so that sockets are read in between. */
   #flush(tick: Tick): void {
     if (this.#present === tick) this.#present = undefined;
-    for (const flush of tick.flushes) flush();
+    let count = 0;
+    for (const flush of tick.flushes) {
+      tick.flushes.delete(flush);
+      flush();
+      if ((count += 1) < FLUSHES_AT_ONCE) continue;
+      setImmediate(() => this.#flush(tick));
+      return;
+    }
   }
 }
 

@@ -45,7 +45,7 @@ export const MUTATIONS: Mutation[] = [
     scenario: 'calm',
     invariant: 'I6',
     file: 'sessions/session.service.js',
-    edits: [['const mine = isOwner(found?.session.owner ?? NOBODY, principal, key);', 'const mine = true;']],
+    edits: [['isOwner(found?.session.owner ?? NOBODY, principal, key)', 'true']],
   },
   {
     name: 'a request needs no bound session',
@@ -137,8 +137,20 @@ export const MUTATIONS: Mutation[] = [
     name: 'a stream that was cut counts as finished',
     scenario: 'provider',
     invariant: 'I1',
-    file: 'agents/ai-sdk-model.provider.js',
-    edits: [['throw part.error;', "yield { type: 'finish', reason: 'stop' };\n                return;"]],
+    file: 'agents/openai/openai-model.provider.js',
+    edits: [
+      [
+        'step(write);\n                fail(toNetworkError(error));',
+        "step(write);\n                onPart({ type: 'finish', reason: 'stop' });\n                resolve();",
+      ],
+    ],
+  },
+  {
+    name: 'a connection that is left unread is not read again',
+    scenario: 'provider',
+    invariant: 'I3',
+    file: 'agents/openai/openai-model.provider.js',
+    edits: [['held.release()', 'undefined']],
   },
   {
     name: 'a model that failed amid its answer is asked again',
@@ -209,11 +221,11 @@ export const MUTATIONS: Mutation[] = [
     name: 'each transport leaves a timer behind',
     scenario: 'churn',
     invariant: 'I7',
-    file: 'gateway/outbox.js',
+    file: 'gateway/socket.adapter.js',
     edits: [
       [
-        "transport.once('close', () => this.#close());",
-        "transport.once('close', () => this.#close());\n        setInterval(() => this.transport, 60_000);",
+        'const left = this.#count(conn);',
+        'const left = this.#count(conn);\n            setInterval(() => conn, 60_000);',
       ],
     ],
   },
