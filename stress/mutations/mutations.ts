@@ -150,7 +150,7 @@ export const MUTATIONS: Mutation[] = [
     scenario: 'provider',
     invariant: 'I3',
     file: 'agents/openai/openai-model.provider.js',
-    edits: [['held.release()', 'undefined']],
+    edits: [['connection.release()', 'undefined']],
   },
   {
     name: 'a model that failed amid its answer is asked again',

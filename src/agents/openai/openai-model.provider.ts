@@ -1,9 +1,8 @@
-import type { Dispatcher } from 'undici';
 import type { FlushClock } from '../../streaming/flush.clock.js';
 import { ModelProvider, type ModelPart, type ModelRequest } from '../model.provider.js';
 import { callIdsOf, toRequestBody } from './chat.request.js';
 import { ChatStream } from './chat.stream.js';
-import { VendorConnections, type Connection } from './vendor.connections.js';
+import { VendorConnections, type VendorResponse } from './vendor.connections.js';
 import { toNetworkError, toRefusal } from './vendor.error.js';
 
 export interface Vendor {
@@ -23,7 +22,7 @@ const SMALL_READ = 16 * 1024;
 /** How long a response may take to end after its last event, before its connection is given up. */
 const ENDING_MS = 1_000;
 
-type Body = Dispatcher.ResponseData['body'];
+type Body = VendorResponse['body'];
 
 /**
  * Any OpenAI-compatible endpoint (chat completions, streaming), over undici and eventsource-parser: a token
@@ -61,14 +60,14 @@ export class OpenAiModelProvider extends ModelProvider {
     if (response.statusCode >= 300) throw await this.#refusal(response, signal);
     onPart({ type: 'begin' });
     try {
-      await this.#read(response.body, new ChatStream(callIdsOf(request.prompt), apiKey), onPart);
+      await this.#read(response, new ChatStream(callIdsOf(request.prompt), apiKey), onPart);
     } catch (error) {
       signal.throwIfAborted();
       throw error;
     }
   }
 
-  async #post(body: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #post(body: string, signal: AbortSignal): Promise<VendorResponse> {
     try {
       return await this.#connections.request({
         origin: this.#origin,
@@ -85,10 +84,13 @@ export class OpenAiModelProvider extends ModelProvider {
   }
 
   /** Hands on what each read of the socket brings, until the answer is whole. */
-  #read(body: Body, stream: ChatStream, onPart: (part: ModelPart) => void): Promise<void> {
+  #read(
+    { body, connection }: VendorResponse,
+    stream: ChatStream,
+    onPart: (part: ModelPart) => void,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       let pieces: Buffer[] = [];
-      let connection: Connection | undefined;
       let hasContent = false;
       const fail = (error: Error): void => {
         body.destroy();
@@ -111,10 +113,8 @@ export class OpenAiModelProvider extends ModelProvider {
         else if (hasContent && bytes.length < SMALL_READ) hold();
       };
       const hold = (): void => {
-        const held = connection;
-        if (!held) return;
-        held.hold();
-        this.clock.beforeFlush(() => held.release());
+        connection.hold();
+        this.clock.beforeFlush(() => connection.release());
       };
       const finish = (): void => {
         release(body);
@@ -129,9 +129,7 @@ export class OpenAiModelProvider extends ModelProvider {
       };
       // Vendors wrap each token into an HTTP chunk of its own: those of one read are taken together.
       body.on('data', (piece: Buffer) => {
-        if (pieces.push(piece) > 1) return;
-        connection ??= this.#connections.reading;
-        queueMicrotask(() => step(write));
+        if (pieces.push(piece) === 1) queueMicrotask(() => step(write));
       });
       body.on('end', () =>
         step(() => {
@@ -149,10 +147,7 @@ export class OpenAiModelProvider extends ModelProvider {
     });
   }
 
-  async #refusal(
-    { statusCode, headers, body }: Dispatcher.ResponseData,
-    signal: AbortSignal,
-  ): Promise<Error> {
+  async #refusal({ statusCode, headers, body }: VendorResponse, signal: AbortSignal): Promise<Error> {
     let words = '';
     try {
       for await (const bytes of body as AsyncIterable<Buffer>) {

@@ -8,11 +8,26 @@ interface Handle {
 }
 
 /** A connection that may be left unread for a while; what comes meanwhile waits in the kernel. */
-export interface Connection {
+export class Connection {
+  constructor(private readonly socket: Socket | undefined) {}
+
   /** Stops reading; nothing happens where that cannot be done. */
-  hold(): void;
+  hold(): void {
+    this.#handle?.readStop?.();
+  }
+
   /** Reads on; to be called after each {@link hold}. */
-  release(): void;
+  release(): void {
+    this.#handle?.readStart?.();
+  }
+
+  get #handle(): Partial<Handle> | null | undefined {
+    return (this.socket as unknown as { _handle?: Partial<Handle> | null } | undefined)?._handle;
+  }
+}
+
+export interface VendorResponse extends Dispatcher.ResponseData {
+  connection: Connection;
 }
 
 /** The connections to a vendor. The caller limits how long anything may take. */
@@ -23,19 +38,18 @@ export class VendorConnections {
     bodyTimeout: 0,
     connect: (options, callback) => this.#connect(options, callback),
   });
+  /** The one whose bytes are just being handed on. */
   #reading?: Socket;
 
-  request(options: Dispatcher.RequestOptions & { origin: string }): Promise<Dispatcher.ResponseData> {
-    return this.#agent.request(options);
-  }
-
-  /** The one whose bytes are just being handed on: undici does not say on which a response comes. */
-  get reading(): Connection {
-    const socket = this.#reading as unknown as { _handle?: Partial<Handle> | null } | undefined;
-    return {
-      hold: () => socket?._handle?.readStop?.(),
-      release: () => socket?._handle?.readStart?.(),
-    };
+  request(options: Dispatcher.RequestOptions & { origin: string }): Promise<VendorResponse> {
+    return new Promise((resolve, reject) => {
+      // undici does not say on which connection a response comes. Its callback is called while the headers are
+      // parsed, which a promise's continuation is not.
+      this.#agent.request(options, (error, response) => {
+        if (error) reject(error);
+        else resolve({ ...response, connection: new Connection(this.#reading) });
+      });
+    });
   }
 
   #connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
