@@ -137,11 +137,11 @@ export const MUTATIONS: Mutation[] = [
     name: 'a stream that was cut counts as finished',
     scenario: 'provider',
     invariant: 'I1',
-    file: 'agents/openai/openai-model.provider.js',
+    file: 'agents/openai/answer.reader.js',
     edits: [
       [
-        'step(write);\n                fail(toNetworkError(error));',
-        "step(write);\n                onPart({ type: 'finish', reason: 'stop' });\n                resolve();",
+        'this.fail(toNetworkError(error));',
+        "this.onPart({ type: 'finish', reason: 'stop' });\n        this.#finish();",
       ],
     ],
   },
@@ -149,7 +149,7 @@ export const MUTATIONS: Mutation[] = [
     name: 'a connection that is left unread is not read again',
     scenario: 'provider',
     invariant: 'I3',
-    file: 'agents/openai/openai-model.provider.js',
+    file: 'agents/openai/answer.reader.js',
     edits: [['connection.release()', 'undefined']],
   },
   {

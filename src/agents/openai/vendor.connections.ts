@@ -26,8 +26,18 @@ export class Connection {
   }
 }
 
-export interface VendorResponse extends Dispatcher.ResponseData {
+export interface VendorResponse {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
   connection: Connection;
+}
+
+/** Is told of one response, in this order; after `onEnd` or `onError` of nothing more. */
+export interface Receiver {
+  onResponse(response: VendorResponse): void;
+  onData(bytes: Buffer): void;
+  onEnd(): void;
+  onError(error: Error): void;
 }
 
 /** The connections to a vendor. The caller limits how long anything may take. */
@@ -41,15 +51,34 @@ export class VendorConnections {
   /** The one whose bytes are just being handed on. */
   #reading?: Socket;
 
-  request(options: Dispatcher.RequestOptions & { origin: string }): Promise<VendorResponse> {
-    return new Promise((resolve, reject) => {
-      // undici does not say on which connection a response comes. Its callback is called while the headers are
-      // parsed, which a promise's continuation is not.
-      this.#agent.request(options, (error, response) => {
-        if (error) reject(error);
-        else resolve({ ...response, connection: new Connection(this.#reading) });
-      });
+  /**
+   * Sends a request. Its response is handed on as undici parses it: a stream in between costs more than that.
+   * @returns what gives the request up, and its connection with it; nothing happens where it has ended
+   */
+  send(
+    request: Dispatcher.DispatchOptions & { origin: string },
+    receiver: Receiver,
+  ): (reason: Error) => void {
+    let controller: Dispatcher.DispatchController | undefined;
+    let givenUp: Error | undefined;
+    this.#agent.dispatch(request, {
+      onRequestStart: (started) => {
+        controller = started;
+        if (givenUp) controller.abort(givenUp);
+      },
+      onResponseStart: (_, status, headers) => {
+        // undici does not say on which connection a response comes; its headers are parsed while that is read.
+        const connection = new Connection(this.#reading);
+        if (status >= 200) receiver.onResponse({ status, headers, connection });
+      },
+      onResponseData: (_, bytes) => receiver.onData(bytes),
+      onResponseEnd: () => receiver.onEnd(),
+      onResponseError: (_, error) => receiver.onError(error),
     });
+    return (reason) => {
+      givenUp = reason;
+      controller?.abort(reason);
+    };
   }
 
   #connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
