@@ -18,7 +18,9 @@ const LOAD_LATE_P99_MS = 20;
 /** Cores that others may use meanwhile. */
 const FOREIGN_CORES = 0.3;
 /** A contender that needs this much longer than the upstream's pace allows does not keep up. */
-const SATURATED = 1.15;
+const TOO_LONG = 1.15;
+/** One that uses this many cores has no idle moment left on its one thread of JavaScript. */
+export const SATURATED_CORES = 1;
 
 /** A contender's process. */
 export class Server {
@@ -86,7 +88,7 @@ export interface Streamed {
   upstream: UpstreamStats;
   /** Of the server, µs per token that the upstream sent. */
   cpuPerToken: number;
-  /** CPU time of the server per time; above 1 it used several cores, and its one thread of JavaScript may be full. */
+  /** CPU time of the server per time, in cores. */
   busy: number;
 }
 
@@ -142,9 +144,10 @@ export class Run {
     const elapsed = performance.now() - begin;
     const after = await server.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
-    this.#judge(order, answered, upstream);
     const cpu = after.cpu - before.cpu;
-    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy: cpu / 1_000 / elapsed };
+    const busy = cpu / 1_000 / elapsed;
+    this.#judge(order, answered, upstream, busy);
+    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy };
   }
 
   /**
@@ -168,12 +171,18 @@ export class Run {
     const after = await server.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
     const answered = await answering;
-    this.#judge(order, answered, upstream);
     const cpu = after.cpu - before.cpu;
-    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy: cpu / 1_000 / elapsed };
+    const busy = cpu / 1_000 / elapsed;
+    this.#judge(order, answered, upstream, busy);
+    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy };
   }
 
-  #judge({ ask, times = 1, spreadMs = 0 }: AnswersOrder, answered: Answered, upstream: UpstreamStats): void {
+  #judge(
+    { ask, times = 1, spreadMs = 0 }: AnswersOrder,
+    answered: Answered,
+    upstream: UpstreamStats,
+    busy: number,
+  ): void {
     this.lost(answered.lost, answered.answers);
     if (ask.rate === 0) return;
     const asked = spreadMs + (times * ask.tokens * 1_000) / ask.rate;
@@ -185,8 +194,10 @@ export class Run {
     }
     if (answered.lateP99 > LOAD_LATE_P99_MS)
       this.warn(`the clients fell behind: ${ms(answered.lateP99)} late at the 99th percentile`);
-    if (answered.ms > asked * SATURATED + 500)
+    if (answered.ms > asked * TOO_LONG + 500)
       this.warn(`it did not keep up: ${ms(answered.ms)} for answers of ${ms(asked)}`);
+    if (busy >= SATURATED_CORES)
+      this.warn(`it was saturated: ${busy.toFixed(2)} cores, so that its CPU a token is flattered`);
   }
 
   /** Whether the machine had other work than this bench while `act` went on is part of the result. */

@@ -1,8 +1,8 @@
 /** How much is done. Times in milliseconds. */
 export interface Size {
   rounds: number;
-  /** 50 tokens per second each; `warmUp`: tokens of the answers before. */
-  paced: { streams: number; tokens: number; warmUp: number };
+  /** 50 tokens per second each; `fewer`: streams that leave every contender room; `warmUp`: tokens of the answers before. */
+  paced: { streams: number; fewer: number; tokens: number; warmUp: number };
   /** The same streams again and again, `times` answers each. */
   full: { streams: number; tokens: number; times: number };
   latency: { streams: number; tokens: number; times: number };
@@ -18,7 +18,7 @@ export interface Size {
 export const SIZES = {
   full: {
     rounds: 3,
-    paced: { streams: 200, tokens: 500, warmUp: 150 },
+    paced: { streams: 200, fewer: 50, tokens: 500, warmUp: 150 },
     full: { streams: 100, tokens: 500, times: 6 },
     latency: { streams: 200, tokens: 120, times: 3 },
     catchup: { sessions: 20, tokens: 2_000, rate: 200, pauseMs: 100 },
@@ -30,7 +30,7 @@ export const SIZES = {
   },
   quick: {
     rounds: 1,
-    paced: { streams: 200, tokens: 120, warmUp: 50 },
+    paced: { streams: 200, fewer: 50, tokens: 120, warmUp: 50 },
     full: { streams: 100, tokens: 250, times: 1 },
     latency: { streams: 200, tokens: 40, times: 2 },
     catchup: { sessions: 10, tokens: 2_000, rate: 500, pauseMs: 80 },
@@ -42,7 +42,7 @@ export const SIZES = {
   },
   tiny: {
     rounds: 1,
-    paced: { streams: 10, tokens: 50, warmUp: 10 },
+    paced: { streams: 10, fewer: 5, tokens: 50, warmUp: 10 },
     full: { streams: 10, tokens: 50, times: 1 },
     latency: { streams: 10, tokens: 20, times: 1 },
     catchup: { sessions: 2, tokens: 400, rate: 400, pauseMs: 20 },

@@ -1,6 +1,7 @@
 /** What Mooring must reach, and what it aims at; each is a figure of which less is better. */
 import type { Contender } from './contenders.ts';
 import type { Results } from './results.ts';
+import { SATURATED_CORES } from './run.ts';
 import type { Size } from './sizes.ts';
 
 export interface Target {
@@ -46,13 +47,18 @@ export const TARGETS: readonly Target[] = [
     value: (results) => results.ratio('full', 'cpu', 'mooring-sqlite', 'socketio-relay'),
   },
   {
-    figure: 'CPU a token, paced, against streamText over HTTP',
+    // Saturated, streamText gets its tokens in batches: what it then costs is not the price of a paced token.
+    figure: 'CPU a token, paced, against streamText over HTTP where that keeps pace',
     scenario: 'paced',
     against: 'ai-stream-text',
     unit: '×',
     must: 1 / 3,
     aim: 1 / 5,
-    value: (results) => results.ratio('paced', 'cpu', 'mooring-sqlite', 'ai-stream-text'),
+    value: (results) => {
+      const cores = results.median('paced', 'ai-stream-text', 'busy');
+      const figure = cores !== undefined && cores >= SATURATED_CORES ? 'fewerCpu' : 'cpu';
+      return results.ratio('paced', figure, 'mooring-sqlite', 'ai-stream-text');
+    },
   },
   {
     figure: "first token later than the raw relay's, p99",

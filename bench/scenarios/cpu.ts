@@ -27,15 +27,23 @@ function figuresOf({ cpuPerToken, busy, upstream, answered }: Streamed): Record<
 
 export const paced: Scenario = {
   name: 'paced',
-  what: ({ paced: { streams, tokens } }) => `${streams} streams of ${tokens} tokens at ${RATE} tokens/s`,
+  what: ({ paced: { streams, fewer, tokens } }) =>
+    `${streams} streams of ${tokens} tokens at ${RATE} tokens/s, and ${fewer}`,
   contenders: CONTENDERS,
-  figures: () => FIGURES,
+  figures: ({ paced: { fewer } }) => ({
+    ...FIGURES,
+    fewerCpu: { title: `the same with ${fewer} streams`, unit: 'µs' },
+    fewerBusy: { title: `CPU of the server, ${fewer} streams`, unit: 'cores', detail: true },
+  }),
   measure: (run, contender) =>
     run.against(contender, async (server, load) => {
-      const { streams, tokens, warmUp } = run.size.paced;
+      const { streams, fewer, tokens, warmUp } = run.size.paced;
       await load.connect({ ...server.at, count: streams });
       await load.answers({ ask: { tokens: warmUp, rate: RATE }, spreadMs: 500 });
-      return figuresOf(await run.stream(server, load, { ask: { tokens, rate: RATE }, spreadMs: 500 }));
+      const order = { ask: { tokens, rate: RATE }, spreadMs: 500 };
+      const withRoom = await run.stream(server, load, { ...order, clients: fewer });
+      const all = await run.stream(server, load, order);
+      return { ...figuresOf(all), fewerCpu: withRoom.cpuPerToken, fewerBusy: withRoom.busy };
     }),
 };
 
