@@ -2,7 +2,14 @@
 import { recipeOf, type Contender } from './contenders.ts';
 import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
 import type { Usage } from './probe.ts';
-import { foreignCpu, removeFolder, startProgram, temporaryFolder, type Started } from './processes.ts';
+import {
+  foreignCpu,
+  removeFolder,
+  startProgram,
+  stolenCpu,
+  temporaryFolder,
+  type Started,
+} from './processes.ts';
 import { call } from './rpc.ts';
 import type { Size } from './sizes.ts';
 import type { UpstreamStats } from './upstream.ts';
@@ -17,6 +24,8 @@ const PACE = 0.97;
 const LOAD_LATE_P99_MS = 20;
 /** Cores that others may use meanwhile. */
 const FOREIGN_CORES = 0.3;
+/** Cores that the machine's host may keep from it meanwhile: a hundredth decides what the 99th percentile is. */
+const STOLEN_CORES = 0.02;
 /** A contender that needs this much longer than the upstream's pace allows does not keep up. */
 const TOO_LONG = 1.15;
 /** One that uses this many cores has no idle moment left on its one thread of JavaScript. */
@@ -203,11 +212,16 @@ export class Run {
   /** Whether the machine had other work than this bench while `act` went on is part of the result. */
   async alone<Result>(act: () => Promise<Result>): Promise<Result> {
     const before = foreignCpu();
+    const stolenBefore = stolenCpu();
     const begin = performance.now();
     const result = await act();
+    const elapsed = performance.now() - begin;
+    const stolen = (stolenCpu() - stolenBefore) / elapsed;
+    if (stolen > STOLEN_CORES)
+      this.warn(`the host held this machine up by ${stolen.toFixed(2)} cores: ${NOT_VALID}`);
     const after = foreignCpu();
     if (before === undefined || after === undefined) return result;
-    const cores = (after - before) / (performance.now() - begin);
+    const cores = (after - before) / elapsed;
     if (cores > FOREIGN_CORES)
       this.warn(`other work took ${cores.toFixed(1)} cores of this machine: ${NOT_VALID}`);
     return result;
