@@ -327,7 +327,8 @@ function judge(message: string): void {
   if (/^($|[126]|3|0\{)/.test(message)) return;
   const [, type = '', rest = ''] = /^4([0-9])(.*)$/s.exec(message) ?? fail('no packet of Socket.IO');
   // Of an id of very many digits Socket.IO's parser makes a number, which is written as such.
-  const [, id, json = ''] = /^((?:\d[\d.]*(?:e\+\d+)?|Infinity)?)(.*)$/s.exec(rest.replace(/^\/[^,]*,/, '')) ?? [];
+  const [, id, json = ''] =
+    /^((?:\d[\d.]*(?:e\+\d+)?|Infinity)?)(.*)$/s.exec(rest.replace(/^\/[^,]*,/, '')) ?? [];
   const body: unknown = json === '' ? undefined : JSON.parse(json);
   switch (type) {
     case '0':
