@@ -37,11 +37,17 @@ export async function startRawVendor(
     });
     socket.on('error', () => undefined);
     let received = Buffer.alloc(0);
+    // One answer after another: what one does last must not hit the next on the same connection.
+    let performed = Promise.resolve();
     socket.on('data', (piece: Buffer) => {
       received = Buffer.concat([received, piece]);
       for (let taken = takeRequest(received); taken; taken = takeRequest(received)) {
-        received = taken.rest;
-        void perform(socket, answer(requestOf(taken.body, closed.signal)), closed.signal);
+        const { body, rest } = taken;
+        received = rest;
+        performed = performed.then(() => {
+          if (!socket.writable) return undefined;
+          return perform(socket, answer(requestOf(body, closed.signal)), closed.signal);
+        });
       }
     });
   });
