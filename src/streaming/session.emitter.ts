@@ -102,18 +102,21 @@ export class SessionEmitter {
     const chunks = this.#gathered;
     this.#gathered = [];
     this.#urgent = false;
-    this.#appending = this.#append(this.#entries(chunks)).then(async (appended) => {
-      if (appended === 'unavailable') {
-        this.#gathered = chunks.concat(this.#gathered);
-        if (!this.#closed) await pause(RETRY_MS);
-      }
-      this.#appending = undefined;
-      if (appended === 'deposed') return this.#depose();
-      // What came while this append was on its way: at once if it must not wait, else with the next tick.
-      if (this.#urgent || appended === 'unavailable') this.#flush();
-      else if (this.#gathered.length > 0) this.streaming.clock.request(this.#flush);
-    });
+    this.#appending = this.#appendOrPutBack(chunks);
   };
+
+  async #appendOrPutBack(chunks: UIMessageChunk[]): Promise<void> {
+    const appended = await this.#append(this.#entries(chunks));
+    if (appended === 'unavailable') {
+      this.#gathered = chunks.concat(this.#gathered);
+      if (!this.#closed) await pause(RETRY_MS);
+    }
+    this.#appending = undefined;
+    if (appended === 'deposed') return this.#depose();
+    // What came while this append was on its way: at once if it must not wait, else with the next tick.
+    if (this.#urgent || appended === 'unavailable') this.#flush();
+    else if (this.#gathered.length > 0) this.streaming.clock.request(this.#flush);
+  }
 
   #entries(chunks: UIMessageChunk[]): ChunkEvent[] {
     const { turnId } = this;

@@ -44,18 +44,21 @@ export class ActiveSessions {
    * Runs a task on a session, alone.
    * @param task is given `undefined` where there is no such session, and whether the id may be given to none
    */
-  run<T>(
+  async run<T>(
     sessionId: string,
     task: (active: ActiveSession | undefined, refused: boolean) => Promise<T> | T,
   ): Promise<T> {
-    return this.#queue.run(sessionId, async () => {
+    // One function with few awaits: each flush of each stream passes here.
+    const turn = this.#queue.enter(sessionId);
+    if (turn) await turn;
+    try {
       const active = this.#active.get(sessionId) ?? this.#load(sessionId);
-      try {
-        return active === 'refused' ? await task(undefined, true) : await task(active, false);
-      } finally {
-        await this.#settle(sessionId);
-      }
-    });
+      return active === 'refused' ? await task(undefined, true) : await task(active, false);
+    } finally {
+      const active = this.#active.get(sessionId);
+      if (this.#isIdle(active)) await this.#settle(active);
+      this.#queue.leave(sessionId);
+    }
   }
 
   /** True while someone may run its turns. */
@@ -123,8 +126,13 @@ export class ActiveSessions {
   }
 
   /** Ends a session of which nothing is in memory, since it cannot be read. */
-  discard(sessionId: string): Promise<void> {
-    return this.#queue.run(sessionId, () => this.tables.commit([removal(sessionId, this.clock.now())]));
+  async discard(sessionId: string): Promise<void> {
+    await this.#queue.enter(sessionId);
+    try {
+      await this.tables.commit([removal(sessionId, this.clock.now())]);
+    } finally {
+      this.#queue.leave(sessionId);
+    }
   }
 
   /** The events after `seq`; undefined where some of them are no longer held. */
@@ -211,9 +219,7 @@ export class ActiveSessions {
   }
 
   /** Puts away what is idle; it stays in memory until the next tick, since whoever opens is about to attach. */
-  async #settle(sessionId: string): Promise<void> {
-    const active = this.#active.get(sessionId);
-    if (!this.#isIdle(active)) return;
+  async #settle(active: ActiveSession): Promise<void> {
     try {
       await this.#seal(active, this.clock.now());
     } catch {
@@ -221,11 +227,11 @@ export class ActiveSessions {
       return;
     }
     if (this.#idle.size === 0) setImmediate(() => this.#evictIdle());
-    this.#idle.add(sessionId);
+    this.#idle.add(active.session.sessionId);
   }
 
   #evictIdle(): void {
-    for (const idle of this.#idle) void this.#queue.run(idle, () => this.#evict(idle));
+    for (const idle of this.#idle) void this.#evict(idle);
     this.#idle.clear();
   }
 
@@ -233,9 +239,11 @@ export class ActiveSessions {
     return active !== undefined && !active.attached && !active.claimed && !isBusy(active.session);
   }
 
-  #evict(sessionId: string): void {
+  async #evict(sessionId: string): Promise<void> {
+    await this.#queue.enter(sessionId);
     const active = this.#active.get(sessionId);
     if (this.#isIdle(active) && active.log.length === 0) this.#active.delete(sessionId);
+    this.#queue.leave(sessionId);
   }
 }
 

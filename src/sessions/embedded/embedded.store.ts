@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../../config.js';
-import { LIMITS, type LogEntry, type Position, type SessionEvent, type UIMessage } from '../../protocol.js';
+import {
+  LIMITS,
+  type EventPacket,
+  type LogEntry,
+  type Position,
+  type SessionEvent,
+  type UIMessage,
+} from '../../protocol.js';
 import { mergeEvents } from '../coalescer.js';
 import type { Command, Outcome } from '../session.command.js';
 import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
@@ -78,12 +85,11 @@ export class EmbeddedStore extends SessionStore {
   }
 
   append(sessionId: string, fence: number, entries: LogEntry[], end?: TurnEnd): Promise<Appended> {
-    return this.sessions.run(sessionId, async (active) => {
+    return this.sessions.run(sessionId, (active) => {
       const running = active?.session.running;
       if (!active?.claimed || active.fence !== fence || !running) return { kind: 'deposed' };
       const change = appendToTurn(active.session, running, entries, end, this.sessions.clock.iso());
-      const packet = await this.sessions.apply(active, change, end ? 'ended' : 'goes-on');
-      return { kind: 'appended', packet };
+      return this.sessions.apply(active, change, end ? 'ended' : 'goes-on').then(appended);
     });
   }
 
@@ -209,6 +215,10 @@ function take(newestFirst: Iterable<SizedMessage>, limit: number, maxBytes: numb
     messages.push(next.message);
   }
   return { messages: messages.reverse(), hasMore: false };
+}
+
+function appended(packet: EventPacket): Appended {
+  return { kind: 'appended', packet };
 }
 
 function found(active: ActiveSession, created: boolean): FoundSession {
