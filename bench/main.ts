@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { HELP, readOptions, type Options } from './options.ts';
 import { endAll, startProgram, startRedis, temporaryFoldersIn, type Started } from './processes.ts';
 import { json, scenarioText, targetsText } from './report.ts';
-import { Results, type Measurement } from './results.ts';
+import { isValid, Results, type Measurement } from './results.ts';
 import { Run } from './run.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -11,6 +11,9 @@ import { SIZES } from './sizes.ts';
 import { svg } from './svg.ts';
 import { TARGETS, verdictOf } from './targets.ts';
 import type { Contender } from './contenders.ts';
+
+/** How often a contender is measured in a round, until its figures are valid. */
+const TRIES = 3;
 
 function progress(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -40,7 +43,7 @@ async function measure(
   return error === undefined ? base : { ...base, error };
 }
 
-/** Every contender in turn, begun by another one each round. */
+/** Every contender in turn, begun by another one each round; what is not valid is measured again. */
 async function compare(
   scenario: Scenario,
   { contenders, rounds, size }: Options,
@@ -52,7 +55,16 @@ async function compare(
   for (let round = 1; round <= rounds; round += 1) {
     const first = (round - 1) % Math.max(1, taking.length);
     for (const contender of [...taking.slice(first), ...taking.slice(0, first)]) {
-      results.add(await measure(scenario, contender, round, new Run(SIZES[size], upstream, redisUrl)));
+      for (let left = TRIES; left > 0; left -= 1) {
+        const measurement = await measure(
+          scenario,
+          contender,
+          round,
+          new Run(SIZES[size], upstream, redisUrl),
+        );
+        results.add(measurement);
+        if (isValid(measurement)) break;
+      }
     }
   }
 }

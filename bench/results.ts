@@ -66,15 +66,30 @@ export class Results {
 
   /** Median of the ratios within each round, so that a slow minute of the machine counts on both sides. */
   ratio(scenario: string, figure: string, contender: Contender, to: Contender): number | undefined {
+    return this.#compare(scenario, figure, contender, to, (value, base) => value / base);
+  }
+
+  /** Median of the differences within each round. */
+  difference(scenario: string, figure: string, contender: Contender, to: Contender): number | undefined {
+    return this.#compare(scenario, figure, contender, to, (value, base) => value - base);
+  }
+
+  #compare(
+    scenario: string,
+    figure: string,
+    contender: Contender,
+    to: Contender,
+    compare: (value: number, base: number) => number,
+  ): number | undefined {
     const bases = new Map(this.of(scenario, to).map(({ round, figures }) => [round, figures[figure]]));
-    const ratios = this.of(scenario, contender).flatMap(({ round, figures }) => {
+    const compared = this.of(scenario, contender).flatMap(({ round, figures }) => {
       const [value, base] = [figures[figure], bases.get(round)];
-      return value !== undefined && base ? [value / base] : [];
+      return value !== undefined && base ? [compare(value, base)] : [];
     });
-    if (ratios.length > 0) return median(ratios);
+    if (compared.length > 0) return median(compared);
     // No round in which both are valid.
     const [value, base] = [this.median(scenario, contender, figure), this.median(scenario, to, figure)];
-    return value !== undefined && base ? value / base : undefined;
+    return value !== undefined && base ? compare(value, base) : undefined;
   }
 
   summaries(scenario: Scenario, size: Size): Summary[] {
@@ -99,6 +114,6 @@ export class Results {
   }
 }
 
-function isValid({ warnings }: Measurement): boolean {
+export function isValid({ warnings }: Measurement): boolean {
   return !warnings.some((text) => text.includes(NOT_VALID));
 }

@@ -19,10 +19,6 @@ export interface Target {
 /** `FLUSH_INTERVAL` as it is by default, in milliseconds. */
 export const FLUSH_INTERVAL_MS = 40;
 
-function difference(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a - b;
-}
-
 function quotient(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || !b ? undefined : a / b;
 }
@@ -61,17 +57,13 @@ export const TARGETS: readonly Target[] = [
     },
   },
   {
-    figure: "first token later than the raw relay's, p99",
+    figure: "first token later than the raw Socket.IO relay's, p99",
     scenario: 'latency',
-    against: 'ws-relay',
+    against: 'socketio-relay',
     unit: 'ms',
     must: 5,
     aim: 1,
-    value: (results) =>
-      difference(
-        results.median('latency', 'mooring-sqlite', 'firstP99'),
-        results.median('latency', 'ws-relay', 'firstP99'),
-      ),
+    value: (results) => results.difference('latency', 'firstP99', 'mooring-sqlite', 'socketio-relay'),
   },
   {
     figure: 'any token later than the flush interval, p99',
@@ -79,8 +71,10 @@ export const TARGETS: readonly Target[] = [
     unit: 'ms',
     must: 10,
     aim: 3,
-    value: (results) =>
-      difference(results.median('latency', 'mooring-sqlite', 'tokenP99'), FLUSH_INTERVAL_MS),
+    value: (results) => {
+      const p99 = results.median('latency', 'mooring-sqlite', 'tokenP99');
+      return p99 === undefined ? undefined : p99 - FLUSH_INTERVAL_MS;
+    },
   },
   {
     figure: 'catch-up amid a long answer: round trips',
@@ -91,12 +85,13 @@ export const TARGETS: readonly Target[] = [
     value: (results) => results.median('catchup', 'mooring-sqlite', 'roundTrips'),
   },
   {
-    figure: 'catch-up amid a long answer, p99',
+    // Of that round trip; what opens the transport before it (TCP, the upgrade) is there without Mooring, too.
+    figure: 'catch-up amid a long answer: that round trip, p99',
     scenario: 'catchup',
     unit: 'ms',
     must: 15,
     aim: 5,
-    value: (results) => results.median('catchup', 'mooring-sqlite', 'p99'),
+    value: (results) => results.median('catchup', 'mooring-sqlite', 'roundTripP99'),
   },
   {
     figure: 'heap of an attached idle session, against a Socket.IO socket',
@@ -158,12 +153,14 @@ export interface Verdict {
 }
 
 export function verdictOf(target: Target, results: Results, size: Size): Verdict {
-  const { must, aim, scenario, against } = target;
+  const { must, aim, scenario, against, unit } = target;
   const value = target.value(results, size);
   if (value === undefined) return { missed: false, text: 'not measured' };
   const missed = value > must;
   const text = missed ? 'missed' : value <= aim ? 'met, aim reached' : 'met';
-  const rests: Contender[] = ['mooring-sqlite', ...(against ? [against] : [])];
-  const doubtful = rests.some((contender) => results.isDoubtful(scenario, contender));
+  const own = results.isDoubtful(scenario, 'mooring-sqlite');
+  const others = against !== undefined && results.isDoubtful(scenario, against);
+  // Whatever disturbs makes times longer: Mooring's own speak for it in spite of that, another's against it.
+  const doubtful = unit === 'ms' ? (missed ? own : others) : own || others;
   return { value, missed, text: doubtful ? `${text}, but not valid` : text };
 }
