@@ -56,12 +56,8 @@ async function compare(
     const first = (round - 1) % Math.max(1, taking.length);
     for (const contender of [...taking.slice(first), ...taking.slice(0, first)]) {
       for (let left = TRIES; left > 0; left -= 1) {
-        const measurement = await measure(
-          scenario,
-          contender,
-          round,
-          new Run(SIZES[size], upstream, redisUrl),
-        );
+        const run = new Run(SIZES[size], upstream, redisUrl, scenario.hasTails ?? false);
+        const measurement = await measure(scenario, contender, round, run);
         results.add(measurement);
         if (isValid(measurement)) break;
       }

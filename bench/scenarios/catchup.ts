@@ -5,6 +5,7 @@ import type { Scenario } from './scenario.ts';
 
 export const catchup: Scenario = {
   name: 'catchup',
+  hasTails: true,
   what: ({ catchup: { sessions, tokens, rate } }) =>
     `${sessions} sessions cut off and back amid an answer of ${tokens} tokens at ${rate} tokens/s, again and again`,
   contenders: ['mooring-memory', 'mooring-sqlite'],

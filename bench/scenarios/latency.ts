@@ -8,6 +8,7 @@ const BUSY = 0.9;
 
 export const latency: Scenario = {
   name: 'latency',
+  hasTails: true,
   what: ({ latency: { streams, tokens, times } }) =>
     `${streams} streams at ${RATE} tokens/s, each ${times} answers of ${tokens} tokens, begun at any time`,
   contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite'],

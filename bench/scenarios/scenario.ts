@@ -15,6 +15,8 @@ export interface Scenario {
   /** One line: what is done, with the sizes. */
   what(size: Size): string;
   contenders: readonly Contender[];
+  /** Its figures are those of the slowest hundredth, which little disturbs. */
+  hasTails?: true;
   figures(size: Size): Record<string, FigureInfo>;
   /** One round of one contender, in processes of its own. */
   measure(run: Run, contender: Contender): Promise<Record<string, number>>;
