@@ -178,12 +178,7 @@ export class EmbeddedStore extends SessionStore {
       request: (request) => tables.request(sessionId, request),
       turn: (turnId) => tables.turn(sessionId, turnId),
       message: (id) => tables.message(sessionId, id),
-      messageAt: (position) => {
-        for (const placed of tables.messagesBefore(sessionId, position + 1)) {
-          return placed.position === position ? placed : undefined;
-        }
-        return undefined;
-      },
+      messageAt: (position) => tables.messageAt(sessionId, position),
     };
   }
 }

@@ -55,6 +55,7 @@ export abstract class SessionTables {
   abstract request(sessionId: string, request: TurnRequest): RequestRecord | undefined;
   abstract turn(sessionId: string, turnId: string): RequestRecord | undefined;
   abstract message(sessionId: string, messageId: string): PlacedMessage | undefined;
+  abstract messageAt(sessionId: string, position: number): PlacedMessage | undefined;
   /** Messages at positions below `before`, newest first, read as they are taken; `bytes` of JSON. */
   abstract messagesBefore(sessionId: string, before: number): Iterable<PlacedMessage & { bytes: number }>;
   /** Segments that hold events after `seq`, in order. */

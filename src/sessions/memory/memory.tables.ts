@@ -60,6 +60,10 @@ export class MemoryTables extends SessionTables {
     return position === undefined ? undefined : rows?.messages[position];
   }
 
+  messageAt(sessionId: string, position: number): PlacedMessage | undefined {
+    return this.#rows.get(sessionId)?.messages[position];
+  }
+
   *messagesBefore(sessionId: string, before: number): Iterable<SizedMessage> {
     const messages = this.#rows.get(sessionId)?.messages ?? [];
     for (let position = Math.min(before, messages.length) - 1; position >= 0; position -= 1) {

@@ -1,9 +1,11 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { PlacedMessage, RequestRecord, TurnRequest } from '../session.js';
+import { LIMITS } from '../../protocol.js';
 import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
 import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
 import type { LoadedSession, LogSegment } from '../embedded/session.tables.js';
 import type { SqliteAgents } from './sqlite.agents.js';
+import { toMessage, toMessages } from './stored.json.js';
 import {
   all,
   one,
@@ -19,8 +21,8 @@ import {
   type SessionRow,
 } from './sqlite.rows.js';
 
-/** Messages read at once; they are parsed as they are taken. */
-const PAGE = 16;
+/** Messages read at once: a snapshot, and whether there are more. */
+export const MESSAGES_PAGE = LIMITS.snapshotMessages + 1;
 
 const LISTED = 'SELECT id, agent_id, title, attached, busy, turn, updated_at FROM sessions';
 const IDLE = 'attached = 0 AND busy = 0 AND refused_until IS NULL';
@@ -41,9 +43,10 @@ const READS = {
     SELECT kind, id, turn, digest, message, state FROM requests INDEXED BY requests_by_turn
     WHERE session = ? AND turn = ?`,
   message: 'SELECT position, bytes, json FROM messages WHERE session = ? AND id = ?',
+  messageAt: 'SELECT position, bytes, json FROM messages WHERE session = ? AND position = ?',
   messagesBefore: `
     SELECT position, bytes, json FROM messages WHERE session = ? AND position < ?
-    ORDER BY position DESC LIMIT ${PAGE}`,
+    ORDER BY position DESC LIMIT ${MESSAGES_PAGE}`,
   segments: `
     SELECT from_seq, to_seq, sealed_at, events FROM segments WHERE session = ? AND to_seq > ?
     ORDER BY to_seq`,
@@ -64,6 +67,8 @@ export class SqliteReader {
   ) {
     const entries = Object.entries(READS).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(entries) as Record<keyof typeof READS, StatementSync>;
+    // The one statement of many rows each time: an object a row would cost as much as what it holds.
+    this.#statements.messagesBefore.setReturnArrays(true);
   }
 
   load(sessionId: string): LoadedSession | 'refused' | undefined {
@@ -89,10 +94,26 @@ export class SqliteReader {
     return row && toPlaced(row);
   }
 
-  /** The next few, newest first, each parsed when it is asked for. */
+  messageAt(sessionId: string, position: number): PlacedMessage | undefined {
+    const row = one<MessageRow>(this.#statements.messageAt, sessionId, position);
+    return row && toPlaced(row);
+  }
+
+  /** The next {@link MESSAGES_PAGE}, newest first. Asking for one throws SessionDamaged where it cannot be read. */
   messagesBefore(sessionId: string, before: number): (() => PlacedMessage & { bytes: number })[] {
-    const rows = all<MessageRow>(this.#statements.messagesBefore, sessionId, before);
-    return rows.map((row) => () => toPlaced(row));
+    const rows = all<[position: number, bytes: number, json: string]>(
+      this.#statements.messagesBefore,
+      sessionId,
+      before,
+    );
+    // Of long ones most may not be asked for.
+    const isShort = rows.reduce((sum, [, bytes]) => sum + bytes, 0) <= LIMITS.snapshotBytes;
+    const messages = isShort ? toMessages(rows.map(([, , json]) => json)) : undefined;
+    return rows.map(([position, bytes, json], index) => () => ({
+      position,
+      bytes,
+      message: messages?.[index] ?? toMessage(json),
+    }));
   }
 
   segments(sessionId: string, afterSeq: number): LogSegment[] {

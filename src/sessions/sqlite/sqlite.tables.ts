@@ -17,7 +17,7 @@ import { SqliteAgents } from './sqlite.agents.js';
 import { toStoreError } from './sqlite.errors.js';
 import { openSqliteFile, unusable, type SqliteFile } from './sqlite.file.js';
 import { Housekeeping } from './sqlite.housekeeping.js';
-import { SqliteReader } from './sqlite.reader.js';
+import { MESSAGES_PAGE, SqliteReader } from './sqlite.reader.js';
 import { markClean, recover } from './sqlite.recovery.js';
 import { SqliteWriter } from './sqlite.writer.js';
 
@@ -113,6 +113,10 @@ export class SqliteTables extends SessionTables {
     return this.#read(() => this.#reader.message(sessionId, messageId));
   }
 
+  messageAt(sessionId: string, position: number): PlacedMessage | undefined {
+    return this.#read(() => this.#reader.messageAt(sessionId, position));
+  }
+
   *messagesBefore(sessionId: string, before: number): Iterable<PlacedMessage & { bytes: number }> {
     // In pages, since a statement that somebody leaves half read would keep the log from being written over.
     for (let position = before; ;) {
@@ -122,7 +126,7 @@ export class SqliteTables extends SessionTables {
         yield placed;
         position = placed.position;
       }
-      if (page.length === 0) return;
+      if (page.length < MESSAGES_PAGE) return;
     }
   }
 

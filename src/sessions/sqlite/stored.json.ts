@@ -76,16 +76,37 @@ export function toSessionJson(row: { json: unknown }): SessionJson {
 
 /** Not by a schema, as {@link toEvents}: a snapshot has fifty of them, a long answer thousands of events. */
 export function toMessage(json: unknown): UIMessage {
-  const message = parse('message', json) as Partial<UIMessage> | null;
-  const isMessage =
+  const message = parse('message', json);
+  if (!isMessage(message)) throw new SessionDamaged('message');
+  return message;
+}
+
+/**
+ * The same of many at once, which costs half as much.
+ * @returns undefined where one of them cannot be read
+ */
+export function toMessages(jsons: readonly string[]): UIMessage[] | undefined {
+  let messages: unknown;
+  try {
+    // No string goes over the end of a line: what one row breaks off, the next cannot go on with.
+    messages = JSON.parse(`[${jsons.join(',\n')}]`);
+  } catch {
+    return undefined;
+  }
+  const isWhole = Array.isArray(messages) && messages.length === jsons.length && messages.every(isMessage);
+  return isWhole ? (messages as UIMessage[]) : undefined;
+}
+
+function isMessage(value: unknown): value is UIMessage {
+  const message = value as Partial<UIMessage> | null;
+  return (
     typeof message?.id === 'string' &&
     (message.role === 'user' || message.role === 'assistant') &&
     Array.isArray(message.parts) &&
     (message.parts as unknown[]).every(
       (part) => typeof (part as { type?: unknown } | null)?.type === 'string',
-    );
-  if (!isMessage) throw new SessionDamaged('message');
-  return message as UIMessage;
+    )
+  );
 }
 
 export function toAgent(json: unknown): Omit<PinnedAgent, 'id'> {
