@@ -12,9 +12,6 @@ import { svg } from './svg.ts';
 import { TARGETS, verdictOf } from './targets.ts';
 import type { Contender } from './contenders.ts';
 
-/** How often a contender is measured in a round, until its figures are valid. */
-const TRIES = 3;
-
 function progress(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -55,7 +52,7 @@ async function compare(
   for (let round = 1; round <= rounds; round += 1) {
     const first = (round - 1) % Math.max(1, taking.length);
     for (const contender of [...taking.slice(first), ...taking.slice(0, first)]) {
-      for (let left = TRIES; left > 0; left -= 1) {
+      for (let left = SIZES[size].tries; left > 0; left -= 1) {
         const run = new Run(SIZES[size], upstream, redisUrl, scenario.hasTails ?? false);
         const measurement = await measure(scenario, contender, round, run);
         results.add(measurement);

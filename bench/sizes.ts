@@ -1,6 +1,8 @@
 /** How much is done. Times in milliseconds. */
 export interface Size {
   rounds: number;
+  /** How often a contender is measured in a round, at most, until its figures are valid. */
+  tries: number;
   /** 50 tokens per second each; `fewer`: streams that leave every contender room; `warmUp`: tokens of the answers before. */
   paced: { streams: number; fewer: number; tokens: number; warmUp: number };
   /** The same streams again and again, `times` answers each. */
@@ -18,6 +20,7 @@ export interface Size {
 export const SIZES = {
   full: {
     rounds: 3,
+    tries: 3,
     paced: { streams: 200, fewer: 50, tokens: 500, warmUp: 150 },
     full: { streams: 100, tokens: 500, times: 6 },
     latency: { streams: 200, tokens: 120, times: 3 },
@@ -30,6 +33,7 @@ export const SIZES = {
   },
   quick: {
     rounds: 1,
+    tries: 1,
     paced: { streams: 200, fewer: 50, tokens: 120, warmUp: 50 },
     full: { streams: 100, tokens: 250, times: 1 },
     latency: { streams: 200, tokens: 40, times: 2 },
@@ -42,6 +46,7 @@ export const SIZES = {
   },
   tiny: {
     rounds: 1,
+    tries: 1,
     paced: { streams: 10, fewer: 5, tokens: 50, warmUp: 10 },
     full: { streams: 10, tokens: 50, times: 1 },
     latency: { streams: 10, tokens: 20, times: 1 },
