@@ -59,6 +59,20 @@ describe.each(['memory', 'sqlite'])('expiry, %s store', (STORE) => {
     }, 'the session to expire');
   });
 
+  it('[SES-8] a session that is just made is not past its time, however late its maker is', async () => {
+    const { client, get } = await gateway({ STORE, SESSION_TTL: '1ms' });
+    const store = get(SessionStore);
+    const open = store.open.bind(store);
+    store.open = async (...args) => {
+      const found = await open(...args);
+      const begin = get(Clock).now();
+      await until(() => get(Clock).now() > begin + 1, 'its time to pass');
+      return found;
+    };
+    const socket = await client();
+    expect(await socket.open({ ...newCredentials(), create: true })).toMatchObject({ created: true });
+  });
+
   it('[SES-9] a session without a message expires too, by its own time', async () => {
     const { client, get } = await gateway({ STORE, SESSION_TTL: '50ms' });
     const socket = await client();

@@ -167,8 +167,8 @@ export class SessionService {
     return { found, key: principal.kind === 'anonymous' ? key : undefined };
   }
 
-  #isPast({ session, idleSince }: FoundSession): boolean {
-    if (idleSince === undefined) return false;
+  #isPast({ session, created, idleSince }: FoundSession): boolean {
+    if (created || idleSince === undefined) return false;
     const before = this.#idleBefore();
     return idleSince < (session.nextPosition === 0 ? before.empty : before.withMessages);
   }

@@ -125,11 +125,11 @@ export class TestClient {
   }
 
   /** Takes packets until a turn is in a state; gives that event. */
-  async turn(state: TurnEvent['state'], turnId?: string): Promise<TurnEvent> {
+  async turn(state: TurnEvent['state'], turnId?: string): Promise<TurnEvent & { seq: number }> {
     const matches = (event: SessionEvent): event is TurnEvent & { seq: number } =>
       event.type === 'turn' && event.state === state && (turnId === undefined || event.turnId === turnId);
     const events = await this.until(matches);
-    return events.find(matches) as TurnEvent;
+    return events.find(matches) as TurnEvent & { seq: number };
   }
 
   /** The events of all packets so far, in order. */
