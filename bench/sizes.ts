@@ -23,7 +23,7 @@ export const SIZES = {
     tries: 3,
     paced: { streams: 200, fewer: 50, tokens: 500, warmUp: 150 },
     full: { streams: 100, tokens: 500, times: 6 },
-    latency: { streams: 200, tokens: 120, times: 3 },
+    latency: { streams: 200, tokens: 120, times: 6 },
     catchup: { sessions: 20, tokens: 2_000, rate: 200, pauseMs: 100 },
     memory: { sessions: 2_000 },
     connects: { clients: 10_000 },

@@ -8,7 +8,7 @@ export interface Ask {
   tokens: number;
   /** Tokens per second; 0: as fast as the connection takes them. */
   rate: number;
-  /** Each token says when it was sent, in µs of the machine's monotonic clock. */
+  /** Each token says when it was sent, by {@link nowMicros}. */
   stamped?: boolean;
 }
 
@@ -27,13 +27,17 @@ export function tokenText(index: number): string {
   return `w${index} `;
 }
 
+/** In base 36, so that a stamped token is about as long as a token. */
 export function stampedText(index: number, micros: number): string {
-  return `w${index}:${micros} `;
+  return `w${index}:${micros.toString(36)} `;
 }
 
-/** Microseconds of a clock that all processes of this machine share. */
+/** What six digits of base 36 hold, 36 minutes. */
+const MICROS = 36 ** 6;
+
+/** Of a clock that all processes of this machine share and that begins anew after {@link MICROS}. */
 export function nowMicros(): number {
-  return Number(process.hrtime.bigint() / 1_000n);
+  return Number(process.hrtime.bigint() / 1_000n) % MICROS;
 }
 
 const wholes = new Map<number, string>();
@@ -74,9 +78,9 @@ export class Receipt {
         if (word !== `w${index}`) this.broken = true;
         continue;
       }
-      const [name, sent] = word.split(':');
+      const [name, sent = ''] = word.split(':');
       if (name !== `w${index}`) this.broken = true;
-      this.#delay(now - Number(sent), index);
+      this.#delay((now - Number.parseInt(sent, 36) + MICROS) % MICROS, index);
     }
   }
 
