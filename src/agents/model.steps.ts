@@ -80,7 +80,7 @@ export class ModelSteps {
 
   /** What an answer cost that was cut by the death of its process; undefined where none had begun. */
   async estimateUsage(sessionId: string, agent: PinnedAgent, fold: AnswerFold): Promise<Usage | undefined> {
-    const written = writtenText(fold.message);
+    const written = writtenText(fold.message.parts);
     if (written === '') return undefined;
     const inputTokens = await this.#estimatePrompt(sessionId, agent);
     return { inputTokens, outputTokens: estimateTokens(written), estimated: true };
@@ -107,7 +107,7 @@ export class ModelSteps {
   ): Promise<StepResult> {
     const request = { model: agent.model, temperature: agent.temperature, prompt, tools: specs };
     const result: StepResult = { reason: 'other', calls: [] };
-    let written = '';
+    const partsBefore = answer.fold.message.parts.length;
     let began = false;
     let usage: Usage | undefined;
     const limits = {
@@ -122,7 +122,6 @@ export class ModelSteps {
           break;
         case 'text':
         case 'reasoning':
-          written += part.text;
           answer.write(part.type, part.text);
           break;
         case 'tool-input-start':
@@ -131,7 +130,6 @@ export class ModelSteps {
           answer.emit({ type: part.type, toolCallId: part.toolCallId, toolName: part.toolName });
           break;
         case 'tool-input-delta':
-          written += part.text;
           answer.emit({ type: part.type, toolCallId: part.toolCallId, inputTextDelta: part.text });
           break;
         case 'tool-call':
@@ -154,7 +152,7 @@ export class ModelSteps {
         answer.spend(
           usage ?? {
             inputTokens: estimatePromptTokens(prompt, specs),
-            outputTokens: estimateTokens(written),
+            outputTokens: estimateTokens(writtenText(answer.fold.message.parts.slice(partsBefore))),
             estimated: true,
           },
         );
@@ -220,8 +218,8 @@ function parse(json: string): { ok: true; value: unknown } | { ok: false } {
 }
 
 /** What the model wrote, the inputs of its tool calls among it. */
-function writtenText(message: UIMessage): string {
-  return message.parts.map(writtenOf).join('');
+function writtenText(parts: readonly MessagePart[]): string {
+  return parts.map(writtenOf).join('');
 }
 
 function writtenOf(part: MessagePart): string {
