@@ -131,6 +131,11 @@ export function temporaryFoldersIn(folder: string): void {
   parent = folder;
 }
 
+/** Where contenders keep their data. */
+export function temporaryFoldersParent(): string {
+  return parent;
+}
+
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(parent, 'mooring-bench-'));
   folders.add(folder);

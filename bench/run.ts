@@ -1,6 +1,7 @@
 /** What scenarios measure with: the upstream, the contenders and the clients, each started when it is needed. */
 import { recipeOf, type Contender } from './contenders.ts';
 import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
+import { DiskWatch } from './disk.ts';
 import type { Usage } from './probe.ts';
 import {
   foreignCpu,
@@ -8,6 +9,7 @@ import {
   startProgram,
   stolenCpu,
   temporaryFolder,
+  temporaryFoldersParent,
   type Started,
 } from './processes.ts';
 import { call } from './rpc.ts';
@@ -30,6 +32,8 @@ const FOREIGN_CORES = 0.3;
  */
 const STOLEN_CORES = 0.25;
 const STOLEN_CORES_OF_TAILS = 0.02;
+/** Of the time, how much the disk may be stuck where a hundredth decides. */
+const DISK_STALLED = 0.005;
 /** A contender that needs this much longer than the upstream's pace allows does not keep up. */
 const TOO_LONG = 1.15;
 /** One that uses this many cores has no idle moment left on its one thread of JavaScript. */
@@ -220,9 +224,13 @@ export class Run {
   async alone<Result>(act: () => Promise<Result>): Promise<Result> {
     const before = foreignCpu();
     const stolenBefore = stolenCpu();
+    const disk = new DiskWatch(temporaryFoldersParent());
     const begin = performance.now();
-    const result = await act();
+    const result = await act().finally(() => disk.stop());
     const elapsed = performance.now() - begin;
+    const stalled = disk.stalledMs / elapsed;
+    if (this.#hasTails && stalled > DISK_STALLED)
+      this.warn(`the disk was stuck for ${(stalled * 100).toFixed(1)} % of the time: ${NOT_VALID}`);
     const stolen = (stolenCpu() - stolenBefore) / elapsed;
     if (stolen > (this.#hasTails ? STOLEN_CORES_OF_TAILS : STOLEN_CORES))
       this.warn(`the host held this machine up by ${stolen.toFixed(2)} cores: ${NOT_VALID}`);
