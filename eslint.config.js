@@ -128,7 +128,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['src/**/*.spec.ts', 'test/**/*.ts'],
+    files: ['src/**/*.spec.ts', 'client/src/**/*.spec.ts', 'test/**/*.ts'],
     rules: {
       // Matchers such as expect.any() are typed any, and a mock's method is named without being called.
       '@typescript-eslint/no-unsafe-assignment': 'off',

@@ -2,7 +2,10 @@
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>'],
-  testMatch: ['<rootDir>/src/**/*.spec.ts', '<rootDir>/test/**/*.spec.ts', '<rootDir>/test/**/*-spec.ts'],
+  testMatch: ['src', 'client/src', 'test'].flatMap((folder) => [
+    `<rootDir>/${folder}/**/*.spec.ts`,
+    `<rootDir>/${folder}/**/*-spec.ts`,
+  ]),
   // Compiled output and caches hold copies of modules, not tests.
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],

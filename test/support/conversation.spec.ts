@@ -10,6 +10,7 @@ import type {
 } from '../../src/protocol.js';
 import { mergeEvents } from '../../src/sessions/coalescer.js';
 import { AnswerFold, closingChunks } from '../../src/sessions/message.fold.js';
+import { Conversation } from '../../client/src/conversation.js';
 import type { Command } from '../../src/sessions/session.command.js';
 import {
   isBusy,
@@ -254,9 +255,9 @@ const story = fc
 
 // ---- Clients -------------------------------------------------------------------------------------------
 
-/** A way to fold a session's events, by a test's view or by the page's. */
+/** A way to fold a session's events, by a test's view, by the page's or by the client package's. */
 interface Fold<View> {
-  empty: View;
+  empty: () => View;
   applyOpened: (view: View, opened: OpenedSession) => View;
   applyEvents: (view: View, events: SessionEvent[]) => View;
   messages: (view: View) => readonly UIMessage[];
@@ -264,7 +265,7 @@ interface Fold<View> {
 }
 
 const testFold: Fold<ConversationView> = {
-  empty: EMPTY_CONVERSATION,
+  empty: () => EMPTY_CONVERSATION,
   applyOpened,
   applyEvents,
   messages: (view) => view.messages,
@@ -280,9 +281,9 @@ function checkClients<View>(fold: Fold<View>, comparable: (message: UIMessage) =
   fc.assert(
     fc.property(story, fc.nat(40), (actions, pause) => {
       const server = new Server();
-      let steady = fold.empty;
-      let merging = fold.empty;
-      let reloading = fold.empty;
+      let steady = fold.empty();
+      let merging = fold.empty();
+      let reloading = fold.empty();
       let [seen, read] = [0, 0];
       actions.forEach((each, index) => {
         server.act(each);
@@ -292,7 +293,7 @@ function checkClients<View>(fold: Fold<View>, comparable: (message: UIMessage) =
         if (index % (pause + 1) === pause || index === actions.length - 1) {
           merging = fold.applyEvents(merging, mergeEvents(log.slice(read)));
           read = log.length;
-          reloading = fold.applyOpened(fold.empty, server.snapshot());
+          reloading = fold.applyOpened(fold.empty(), server.snapshot());
           expect(shown(fold.messages(merging))).toEqual(shown(fold.messages(steady)));
           expect(begun(fold, reloading)).toEqual(begun(fold, steady));
         }
@@ -398,6 +399,56 @@ describe('applyEvents', () => {
   });
 });
 
+describe("the client package's conversation", () => {
+  it('[CLI-1] shows what is stored, likewise', () => {
+    const fold: Fold<Conversation> = {
+      empty: () => new Conversation(),
+      applyOpened: (view, opened) => {
+        view.applyOpened(opened);
+        return view;
+      },
+      applyEvents: (view, events) => {
+        view.applyEvents(events);
+        return view;
+      },
+      messages: ({ state }) => state.messages,
+      turns: ({ state }) => state.turns,
+    };
+    checkClients(fold, (message) => message);
+  });
+
+  it('changes nothing in place, so that what is identical did not change', () => {
+    const server = new Server();
+    const conversation = new Conversation();
+    const states = new Map<unknown, string>();
+    let read = 0;
+    const look = (): void => {
+      conversation.applyEvents(server.log.slice(read));
+      read = server.log.length;
+      states.set(conversation.state, JSON.stringify(conversation.state));
+    };
+    const speak: Action = { do: 'speak', words: ['a', 'b'], call: true };
+    const send: Action = { do: 'send', whenBusy: 'enqueue' };
+    for (const each of [
+      send,
+      { do: 'begin' },
+      speak,
+      send,
+      speak,
+      { do: 'end', ending: { state: 'cancelled' } },
+    ] as const) {
+      server.act(each);
+      look();
+    }
+    expect(states.size).toBe(6);
+    for (const [state, json] of states) expect(JSON.stringify(state)).toBe(json);
+    const [first] = conversation.state.messages;
+    server.act({ do: 'begin' });
+    look();
+    expect(conversation.state.messages[0]).toBe(first);
+  });
+});
+
 interface PageView {
   messages: UIMessage[];
   turns: { turnId: string; messageId: string; state: string }[];
@@ -414,7 +465,7 @@ describe("the page's conversation", () => {
     const path = '../../web/conversation.js';
     const page = (await import(path)) as PageModule;
     const fold: Fold<PageView> = {
-      empty: page.EMPTY_CONVERSATION,
+      empty: () => page.EMPTY_CONVERSATION,
       applyOpened: page.applyOpened,
       applyEvents: page.applyEvents,
       messages: (view) => view.messages,
