@@ -98,7 +98,10 @@ export class Outbox {
   }
 
   #result(id: string): Promise<SendResult> {
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    const result = new Promise<SendResult>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    // The state tells it too: whoever does not wait for the promise must not be ended by its rejection.
+    result.catch(() => undefined);
+    return result;
   }
 
   async #run(): Promise<void> {

@@ -257,15 +257,22 @@ export class MooringSession {
 
   #refresh(): void {
     const { sessionId, connection, error } = this.#binding;
-    this.#state = {
+    const state: SessionState = {
       ...this.#conversation.state,
       ...(sessionId !== '' && { sessionId }),
       connection,
       ...(error && { error }),
-      outbox: this.#outbox.items ?? [],
+      outbox: this.#outbox.items,
     };
+    if (isSame(this.#state, state)) return;
+    this.#state = state;
     for (const listener of [...this.#subscribers]) listener();
   }
+}
+
+function isSame(one: SessionState, other: SessionState): boolean {
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof SessionState>;
+  return [...keys].every((key) => one[key] === other[key]);
 }
 
 interface BindingEvents {
