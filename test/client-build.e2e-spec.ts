@@ -104,6 +104,25 @@ describe('the built client package', () => {
     expect(outputs[2]).toBe('true\n');
   });
 
+  it('is tree-shaken: a bundle has of it what it uses', async () => {
+    const folder = await project();
+    const sizeOf = async (name: string): Promise<number> => {
+      await writeFile(
+        join(folder, 'entry.mjs'),
+        `import { ${name} } from 'mooring-client';\nconsole.log(${name});`,
+      );
+      const how = ['--no-config', '--format', 'esm', '--platform', 'browser', '--log-level', 'warn'];
+      const what = ['--deps.alwaysBundle', 'mooring-client', '--deps.neverBundle', 'socket.io-client'];
+      await run(join(ROOT, 'node_modules', '.bin', 'tsdown'), ['entry.mjs', ...how, ...what], {
+        cwd: folder,
+      });
+      return readFileSync(join(folder, 'dist', 'entry.mjs')).length;
+    };
+    const whole = await sizeOf('MooringClient');
+    expect(await sizeOf('newId')).toBeLessThan(whole / 20);
+    expect(await sizeOf('Conversation')).toBeLessThan(whole / 2);
+  });
+
   it('is as large as its README says', () => {
     const [, stated] = /(\d+) kB gzipped/.exec(README) ?? [];
     const bytes = gzipSync(readFileSync(join(PACKAGE, 'dist', 'index.js'))).length;

@@ -5,11 +5,14 @@ import {
   MemoryStorage,
   MooringClient,
   MooringError,
+  newCredentials,
   type ClientOptions,
   type MooringSession,
   type SessionEvent,
   type SessionOptions,
 } from '../client/src/index.js';
+import { SessionBindings } from '../src/sessions/session.bindings.js';
+import { SessionStore } from '../src/sessions/session.store.js';
 import { until } from './support/channel.js';
 import { cutAll } from './support/cut.js';
 import { gatewayProcess } from './support/gateway.process.js';
@@ -266,6 +269,31 @@ describe('the client package', () => {
     const next = await openSession(client);
     expect(next.state).toMatchObject({ messages: [] });
     expect(next.state.sessionId).not.toBe(back.state.sessionId);
+  });
+
+  it('[CLI-7] left while it is being opened, it is left at the gateway too', async () => {
+    const { url, get } = await gateway({ STORE });
+    const client = connect(url);
+    const credentials = newCredentials();
+    const session = client.session({ credentials });
+    const other = client.session({ name: 'other' });
+    const left = new Promise<void>((resolve) => {
+      client.subscribe(() => {
+        if (client.connection !== 'connected') return;
+        session.leave();
+        resolve();
+      });
+    });
+    await left;
+    await other.opened();
+    const bindings = get(SessionBindings);
+    const known = async (): Promise<boolean> => {
+      const { sessions } = await get(SessionStore).list({ limit: 10 });
+      return sessions.some(({ sessionId }) => sessionId === credentials.sessionId);
+    };
+    await until(known, 'the handshake to make it');
+    await until(() => !bindings.isAttached(credentials.sessionId), 'it to be left');
+    expect(bindings.isAttached(other.state.sessionId as string)).toBe(true);
   });
 
   it('[CLI-8] a refused connection tells why, and goes on with another token', async () => {

@@ -81,7 +81,7 @@ export class Connection {
     socket.on('connect', () => this.#connected());
     socket.on('disconnect', () => this.#disconnected());
     socket.on('connect_error', (error) => this.#refused(error));
-    socket.on('session:opened', (opened) => this.#members.get(opened.sessionId)?.opened(opened));
+    socket.on('session:opened', (opened) => this.#opened(opened));
     socket.on('session:failed', ({ sessionId, error }) => {
       if (sessionId !== undefined) this.#members.get(sessionId)?.failed(new MooringError(error));
     });
@@ -171,6 +171,14 @@ export class Connection {
     this.#socket.disconnect();
     this.#giveUpRequests();
     this.#listeners.clear();
+  }
+
+  #opened(opened: OpenedSession): void {
+    const { sessionId } = opened;
+    const member = this.#members.get(sessionId);
+    // Left after the handshake had named it: the gateway must not take us for somebody who reads along.
+    if (!member) this.ask('session:leave', { sessionId }, () => undefined);
+    else member.opened(opened);
   }
 
   async #shake(give: (auth: object) => void): Promise<void> {
