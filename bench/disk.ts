@@ -12,54 +12,68 @@ interface Counters {
   inFlight: number;
 }
 
+/** Adds up how long a disk had work and completed none of it. */
+export class StallMeter {
+  #last: (Counters & { at: number }) | undefined;
+  /** Of the stall that goes on. */
+  #stuckMs = 0;
+  #stalledMs = 0;
+
+  /** All stalls of 100 ms and more, in milliseconds. */
+  get stalledMs(): number {
+    return this.#stalledMs + (this.#stuckMs >= STALL_MS ? this.#stuckMs : 0);
+  }
+
+  /**
+   * Only what lies between two looks that both found work, and nothing completed between them, is a stall: a
+   * look that comes late is none.
+   * @param at milliseconds, on a clock that only moves forward
+   */
+  see(counters: Counters, at: number): void {
+    const last = this.#last;
+    this.#last = { ...counters, at };
+    const isStuck =
+      last && last.inFlight > 0 && counters.inFlight > 0 && last.completed === counters.completed;
+    if (isStuck) {
+      this.#stuckMs += at - last.at;
+      return;
+    }
+    this.#stalledMs = this.stalledMs;
+    this.#stuckMs = 0;
+  }
+}
+
 /** Looks, many times a second, whether the disk has work and completes none of it. */
 export class DiskWatch {
   readonly #device: string | undefined;
   readonly #timer: NodeJS.Timeout;
-  #last: Counters | undefined;
-  /** When it last completed something, or had nothing to do. */
-  #since = performance.now();
-  #stalledMs = 0;
+  readonly #meter = new StallMeter();
 
   /** @param folder whose disk is meant; where the system says nothing of it, no stall is found */
   constructor(folder: string) {
     this.#device = deviceOf(folder);
-    this.#last = this.#read();
+    this.#look();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
-  /** All stalls of 100 ms and more, added up. */
+  /** All stalls of 100 ms and more, in milliseconds. */
   get stalledMs(): number {
-    return this.#stalledMs;
+    return this.#meter.stalledMs;
   }
 
   stop(): void {
     clearInterval(this.#timer);
     this.#look();
-    this.#end(performance.now());
   }
 
   #look(): void {
-    const last = this.#last;
-    const now = this.#read();
-    this.#last = now;
-    const isStuck = last && now && now.inFlight > 0 && last.inFlight > 0 && now.completed === last.completed;
-    if (!isStuck) this.#end(performance.now());
-  }
-
-  #end(now: number): void {
-    const stuckMs = now - this.#since;
-    if (stuckMs >= STALL_MS) this.#stalledMs += stuckMs;
-    this.#since = now;
-  }
-
-  #read(): Counters | undefined {
-    if (this.#device === undefined) return undefined;
+    if (this.#device === undefined) return;
     try {
       const lines = readFileSync('/proc/diskstats', 'utf8').split('\n');
-      return countersOf(lines, this.#device);
+      const counters = countersOf(lines, this.#device);
+      if (counters) this.#meter.see(counters, performance.now());
     } catch {
-      return undefined;
+      // Not a Linux: nothing is known of the disk.
     }
   }
 }

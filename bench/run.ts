@@ -1,7 +1,7 @@
 /** What scenarios measure with: the upstream, the contenders and the clients, each started when it is needed. */
 import { recipeOf, type Contender } from './contenders.ts';
-import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
 import { DiskWatch } from './disk.ts';
+import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
 import type { Usage } from './probe.ts';
 import {
   foreignCpu,
@@ -224,12 +224,12 @@ export class Run {
   async alone<Result>(act: () => Promise<Result>): Promise<Result> {
     const before = foreignCpu();
     const stolenBefore = stolenCpu();
-    const disk = new DiskWatch(temporaryFoldersParent());
+    const disk = this.#hasTails ? new DiskWatch(temporaryFoldersParent()) : undefined;
     const begin = performance.now();
-    const result = await act().finally(() => disk.stop());
+    const result = await act().finally(() => disk?.stop());
     const elapsed = performance.now() - begin;
-    const stalled = disk.stalledMs / elapsed;
-    if (this.#hasTails && stalled > DISK_STALLED)
+    const stalled = (disk?.stalledMs ?? 0) / elapsed;
+    if (stalled > DISK_STALLED)
       this.warn(`the disk was stuck for ${(stalled * 100).toFixed(1)} % of the time: ${NOT_VALID}`);
     const stolen = (stolenCpu() - stolenBefore) / elapsed;
     if (stolen > (this.#hasTails ? STOLEN_CORES_OF_TAILS : STOLEN_CORES))

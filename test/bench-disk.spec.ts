@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { countersOf } from '../bench/disk.js';
+import { countersOf, StallMeter } from '../bench/disk.js';
 
 // As /proc/diskstats has it: major, minor, name, 4 counters of reads, 4 of writes, in flight, 2 times, discards, flushes.
 const LINES = [
@@ -20,5 +20,25 @@ describe('countersOf', () => {
   it('knows of no other disk', () => {
     expect(countersOf(LINES, '8 0')).toBeUndefined();
     expect(countersOf([''], '8 0')).toBeUndefined();
+  });
+});
+
+describe('StallMeter', () => {
+  const see = (...looks: [at: number, completed: number, inFlight: number][]): number => {
+    const meter = new StallMeter();
+    for (const [at, completed, inFlight] of looks) meter.see({ completed, inFlight }, at);
+    return meter.stalledMs;
+  };
+
+  it('counts the time in which a disk with work completed nothing, one that goes on included', () => {
+    expect(see([0, 5, 1], [50, 5, 1], [120, 5, 2], [150, 6, 1])).toBe(120);
+    expect(see([0, 5, 1], [50, 5, 1], [120, 5, 2])).toBe(120);
+    expect(see([0, 5, 1], [200, 5, 1], [250, 6, 1], [400, 6, 1], [410, 7, 0])).toBe(350);
+  });
+
+  it('counts no shorter stall, no idle disk, and no late look', () => {
+    expect(see([0, 5, 1], [99, 5, 1], [110, 6, 1])).toBe(0);
+    expect(see([0, 5, 0], [500, 5, 0], [1000, 5, 1])).toBe(0);
+    expect(see([0, 5, 1], [25, 6, 1], [2000, 9, 1])).toBe(0);
   });
 });
