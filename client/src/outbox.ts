@@ -117,34 +117,29 @@ export class Outbox {
 
   async #send(item: Outgoing): Promise<void> {
     const { id } = item;
-    const waiting = (): Waiting | undefined => {
-      const found = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      return found;
-    };
+    const waiting = this.#waiting.get(id);
+    let result: SendResult;
     try {
-      const result = await this.options.send(item);
-      this.#forget(id);
-      this.#change(id, { state: 'accepted' });
-      this.settle();
-      waiting()?.resolve(result);
+      result = await this.options.send(item);
     } catch (thrown) {
       if (this.#stopped) return;
       const error = thrown as MooringError;
-      this.#forget(id);
-      this.#change(id, { state: 'failed', error });
-      waiting()?.reject(error);
+      this.#answered(id, { state: 'failed', error });
+      waiting?.reject(error);
+      return;
     }
+    this.#answered(id, { state: 'accepted' });
+    this.settle();
+    waiting?.resolve(result);
   }
 
-  #forget(id: string): void {
+  /** Neither kept nor waited for any more; listeners are told last, since they may send the same anew. */
+  #answered(id: string, values: Pick<Outgoing, 'state' | 'error'>): void {
+    this.#waiting.delete(id);
     void this.options.kept.change((items = []) => {
       const rest = items.filter((each) => each.id !== id);
       return rest.length > 0 ? rest : undefined;
     });
-  }
-
-  #change(id: string, values: Pick<Outgoing, 'state' | 'error'>): void {
     this.#set(this.#items.map((item) => (item.id === id ? { ...item, ...values } : item)));
   }
 

@@ -195,6 +195,21 @@ describe('a session', () => {
     expect(session.state.outbox).toMatchObject([{ text: 'one', state: 'failed' }]);
   });
 
+  it('[CLI-6] may be told to send it again by whoever is just told that it failed', async () => {
+    let again: Promise<unknown> | undefined;
+    session.subscribe(() => {
+      const [item] = session.state.outbox;
+      if (item?.state === 'failed') again ??= session.resend(item.id);
+    });
+    const rejected = expect(session.send('one')).rejects.toMatchObject({ code: 'queue_full' });
+    await settled();
+    connection.last.answer(refusal('queue_full'));
+    await rejected;
+    await settled();
+    connection.last.answer({ ok: true, data: SENT });
+    expect(await again).toEqual(SENT);
+  });
+
   it('[CLI-7] names the turn that it cancels', async () => {
     const running: SessionEvent = { seq: 5, type: 'turn', turnId: 't1', messageId: 'm1', state: 'running' };
     member.received({ ...packet(4, 5), events: [running] });
