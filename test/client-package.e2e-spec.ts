@@ -1,4 +1,3 @@
-import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import {
@@ -53,14 +52,6 @@ async function openSession(client: MooringClient, options?: SessionOptions): Pro
   const session = client.session(options);
   await session.opened();
   return session;
-}
-
-async function freePort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return String(port);
 }
 
 describe('the client package', () => {
@@ -330,7 +321,6 @@ describe('the client package', () => {
     const vendor = await startOpenAiServer();
     onDispose(() => vendor.stop());
     const env = {
-      PORT: await freePort(),
       DATA_DIR: await temporaryDirectory(),
       OPENAI_BASE_URL: vendor.url,
       OPENAI_API_KEY: 'sk-secret',
@@ -345,7 +335,7 @@ describe('the client package', () => {
     await first.kill('SIGKILL');
     await until(() => session.state.connection === 'reconnecting', 'the crash');
     const sent = session.send('two');
-    const second = await gatewayProcess(env);
+    const second = await gatewayProcess({ ...env, PORT: new URL(first.url).port });
     onDispose(() => second.kill('SIGKILL'));
     expect(await sent).toMatchObject({ duplicate: false });
     const call = await vendor.nextCall();

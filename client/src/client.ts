@@ -1,9 +1,9 @@
-import type { Ack, AgentSummary, RequestName, Requests, SessionSummary } from '../../src/protocol.js';
+import type { AgentSummary, RequestName, Requests, SessionSummary } from '../../src/protocol.js';
 import { Connection, type ConnectionOptions, type ConnectionState } from './connection.js';
 import { isCredentials, newCredentials, type Credentials } from './credentials.js';
 import type { MooringError } from './errors.js';
 import { isOutgoing } from './outbox.js';
-import { untilAnswered } from './requests.js';
+import { askOnce, untilAnswered } from './requests.js';
 import { MooringSession } from './session.js';
 import { Kept, MemoryStorage, type KeyValueStorage } from './storage.js';
 
@@ -74,7 +74,9 @@ export class MooringClient {
       outbox: new Kept(this.#storage, outboxKey, isOutgoing),
       onLeft: () => this.#sessions.delete(id),
       // Whatever opens no session any more is of no use to the next page.
-      onGone: () => void (credentials ?? kept.change(() => undefined)),
+      onGone: () => {
+        if (!credentials) void kept.change(() => undefined);
+      },
     });
     this.#sessions.set(id, session);
     return session;
@@ -114,9 +116,7 @@ export class MooringClient {
   ): Promise<Requests[Name]['data']> {
     return untilAnswered(async () => {
       await this.#connection.connected();
-      return new Promise<Ack<Requests[Name]['data']> | undefined>((resolve) =>
-        this.#connection.ask(name, payload, resolve),
-      );
+      return askOnce(this.#connection, name, payload);
     });
   }
 }

@@ -1,6 +1,7 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import type {
   Ack,
+  ClientEvents,
   EventPacket,
   OpenedSession,
   OpenRequest,
@@ -43,8 +44,7 @@ export interface Member {
   unbound(): void;
 }
 
-/** Every event is one payload. */
-type Events = { [Name in keyof ServerEvents]: ServerEvents[Name] };
+/** An emit of whichever request: socket.io-client's own type has one overload for each name. */
 interface Answered {
   emit(name: string, payload: unknown, done: (lost: Error | null, answer: Ack<unknown>) => void): void;
 }
@@ -54,7 +54,7 @@ interface Answered {
  * that a reconnect resumes them without a further round trip.
  */
 export class Connection {
-  readonly #socket: Socket<Events>;
+  readonly #socket: Socket<ServerEvents, ClientEvents>;
   readonly #members = new Map<string, Member>();
   readonly #listeners = new Set<() => void>();
   /** Gives up the requests that are under way. */
@@ -70,7 +70,7 @@ export class Connection {
     url: string,
     private readonly options: ConnectionOptions = {},
   ) {
-    const socket: Socket<Events> = io(url, {
+    const socket: Socket<ServerEvents, ClientEvents> = io(url, {
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
       reconnectionDelay: RECONNECT_MS,

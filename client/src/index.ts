@@ -3,10 +3,10 @@ export {
   MooringSession,
   type RetryOptions,
   type SendOptions,
-  type SessionConnection,
   type SessionEvents,
   type SessionState,
 } from './session.js';
+export type { SessionConnection } from './binding.js';
 export type { ConnectionOptions, ConnectionState } from './connection.js';
 export { Conversation, EMPTY_CONVERSATION, type ConversationState } from './conversation.js';
 export { newCredentials, newId, type Credentials } from './credentials.js';

@@ -1,4 +1,5 @@
-import type { Ack } from '../../src/protocol.js';
+import type { Ack, RequestName, Requests } from '../../src/protocol.js';
+import type { Connection } from './connection.js';
 import { MooringError } from './errors.js';
 
 /** "Not now": asked again after the pause that the gateway names, or this one, doubled up to 8 s. */
@@ -28,4 +29,13 @@ export async function untilAnswered<Data>(
       pause = Math.min(2 * pause, PAUSE_AT_MOST_MS);
     } else if (!isMended(error)) throw error;
   }
+}
+
+/** Asks once, where nothing has to happen before the next packet is looked at; undefined: no answer came. */
+export function askOnce<Name extends RequestName>(
+  connection: Pick<Connection, 'ask'>,
+  name: Name,
+  payload: Requests[Name]['payload'],
+): Promise<Ack<Requests[Name]['data']> | undefined> {
+  return new Promise((resolve) => connection.ask(name, payload, resolve));
 }
