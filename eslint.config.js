@@ -13,8 +13,9 @@ const MAY_IMPORT = {
   streaming: ['sessions', ...LEAVES],
   agents: ['streaming', 'sessions', ...LEAVES],
   gateway: ['agents', 'streaming', 'sessions', ...LEAVES],
+  projections: ['gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
   ops: ['gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
-  root: ['ops', 'gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
+  root: ['ops', 'projections', 'gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
 };
 const ROOT_FILES = {
   protocol: 'src/protocol.ts',

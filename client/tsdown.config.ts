@@ -1,9 +1,9 @@
 import { defineConfig } from 'tsdown';
 
-/** One file for each module system: what the package shares with the gateway is part of it. */
+/** For each module system the entries and what they share; what is the gateway's of that is part of the package. */
 // eslint-disable-next-line no-restricted-syntax -- tsdown reads the default export
 export default defineConfig({
-  entry: 'src/index.ts',
+  entry: ['src/index.ts', 'src/ai.ts', 'src/react.ts'],
   format: ['esm', 'cjs'],
   platform: 'neutral',
   target: 'es2022',

@@ -14,12 +14,19 @@ import { TurnRunner } from './agents/turn.runner.js';
 import { Clock } from './clock.js';
 import { Config } from './config.js';
 import { Authenticator } from './gateway/authenticator.js';
+import { AddressLimits } from './gateway/address.limits.js';
 import { ChatGateway } from './gateway/chat.gateway.js';
 import { DrainService } from './gateway/drain.service.js';
 import { Handshake } from './gateway/handshake.js';
 import { AdminController, AdminGuard } from './ops/admin.controller.js';
 import { HealthController } from './ops/health.controller.js';
 import { MetricsController, MetricsService } from './ops/metrics.service.js';
+import { AgUiController } from './projections/ag-ui.controller.js';
+import { Callers } from './projections/callers.js';
+import { ChatController } from './projections/chat.controller.js';
+import { ChatSocket } from './projections/chat.socket.js';
+import { Conversations } from './projections/conversations.js';
+import { HttpGuard } from './projections/http.guard.js';
 import { ActiveSessions } from './sessions/embedded/active.sessions.js';
 import { EmbeddedFeed } from './sessions/embedded/embedded.feed.js';
 import { EmbeddedLease } from './sessions/embedded/embedded.lease.js';
@@ -93,14 +100,19 @@ export class AppModule implements OnApplicationShutdown {
         TurnRunner,
         DetachPolicy,
         AgentLoopService,
+        AddressLimits,
         Authenticator,
         Handshake,
         ChatGateway,
         DrainService,
+        Callers,
+        Conversations,
+        HttpGuard,
+        ChatSocket,
         MetricsService,
         AdminGuard,
       ],
-      controllers: [HealthController, MetricsController, AdminController],
+      controllers: [ChatController, AgUiController, HealthController, MetricsController, AdminController],
     };
   }
 

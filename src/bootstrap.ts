@@ -9,6 +9,7 @@ import type { ModelProvider } from './agents/model.provider.js';
 import type { Config } from './config.js';
 import { SocketAdapter } from './gateway/socket.adapter.js';
 import { GatewayLogger } from './ops/gateway.logger.js';
+import { LIMITS } from './protocol.js';
 
 const WEB_DIR = fileURLToPath(new URL('../web', import.meta.url));
 
@@ -39,6 +40,7 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
     logger: false,
     abortOnError: false,
     forceCloseConnections: true,
+    bodyParser: false,
   });
   app.useLogger(new GatewayLogger(await app.resolve(PinoLogger), {}));
   app.useWebSocketAdapter(new SocketAdapter(app, config));
@@ -50,6 +52,7 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
     next();
   });
   if (config.corsOrigins) app.enableCors({ origin: [...config.corsOrigins], credentials: true });
+  app.useBodyParser('json', { limit: LIMITS.bodyBytes });
   app.useStaticAssets(WEB_DIR, { maxAge: 0 });
   try {
     await app.listen(config.port, config.host);

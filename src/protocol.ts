@@ -365,6 +365,8 @@ export const PLACEHOLDER_TEXT = '[Assistant response unavailable due to connecti
 export const LIMITS = {
   /** A larger packet closes the socket. */
   packetBytes: 256 * 1024,
+  /** A request over HTTP or a plain WebSocket: stock transports send the whole conversation with each. */
+  bodyBytes: 4 * 1024 * 1024,
   /** UTF-16 units of a message's text. */
   textLength: 32_000,
   jsonDepth: 32,

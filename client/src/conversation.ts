@@ -1,4 +1,5 @@
 import type { OpenedSession, OpenTurn, SessionEvent, TurnEvent, UIMessage } from '../../src/protocol.js';
+import { storedAnswer, type Answer } from '../../src/sessions/message.chunks.js';
 import { AnswerFold } from '../../src/sessions/message.fold.js';
 
 /** What a frontend shows of a session. Never changed in place: what is identical did not change. */
@@ -32,6 +33,15 @@ export class Conversation {
 
   get state(): ConversationState {
     return this.#state;
+  }
+
+  /** A turn's answer as far as it came; undefined: it has not begun, or is not among the messages. */
+  answerOf(turnId: string): Answer | undefined {
+    if (this.#answer?.turnId === turnId) return this.#answer.fold;
+    const stored = this.#state.messages.find(
+      ({ role, metadata }) => role === 'assistant' && metadata?.turnId === turnId,
+    );
+    return stored && storedAnswer(stored);
   }
 
   /** The present state with what was missed; or, where the log does not reach back that far, a new state. */

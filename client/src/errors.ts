@@ -1,9 +1,9 @@
-import type { ErrorCode, ErrorPayload, Issue } from '../../src/protocol.js';
+import type { ErrorCode, ErrorPayload, Issue, TurnErrorCode } from '../../src/protocol.js';
 
-/** The contract's codes, and one of this side: the session or the client was left before an answer came. */
-export type MooringErrorCode = ErrorCode | 'closed';
+/** The contract's codes: of a request, or of a turn that failed; and one of this side, `closed`: it was left. */
+export type MooringErrorCode = ErrorCode | TurnErrorCode | 'closed';
 
-/** What every rejected promise of this package holds. */
+/** What every rejected promise of this package holds, and what ends a stream of a turn that failed. */
 export class MooringError extends Error {
   override readonly name = 'MooringError';
   readonly code: MooringErrorCode;

@@ -4,6 +4,7 @@ import {
   type SendResult,
   type SessionEvent,
   type UIMessage,
+  type UIMessageChunk,
   type WhenBusy,
 } from '../../src/protocol.js';
 import { Binding, type BindingOrder, type SessionConnection } from './binding.js';
@@ -12,6 +13,7 @@ import { newId } from './credentials.js';
 import { closedError, MooringError } from './errors.js';
 import { Outbox, type Outgoing, type OutgoingRequest } from './outbox.js';
 import type { Kept } from './storage.js';
+import { turnStream } from './turn.stream.js';
 
 /** A session as a frontend shows it. A new object at every change: what is identical did not change. */
 export interface SessionState extends ConversationState {
@@ -31,6 +33,8 @@ export interface SessionEvents {
   events: (events: readonly SessionEvent[]) => void;
   /** The session cannot be opened. */
   failed: (error: MooringError) => void;
+  /** It was left: nothing more is told. */
+  left: () => void;
 }
 
 export interface SendOptions {
@@ -62,7 +66,12 @@ type Listeners = { [Name in keyof SessionEvents]: Set<SessionEvents[Name]> };
 export class MooringSession {
   readonly #conversation = new Conversation();
   readonly #subscribers = new Set<() => void>();
-  readonly #listeners: Listeners = { opened: new Set(), events: new Set(), failed: new Set() };
+  readonly #listeners: Listeners = {
+    opened: new Set(),
+    events: new Set(),
+    failed: new Set(),
+    left: new Set(),
+  };
   readonly #binding: Binding;
   readonly #outbox: Outbox;
   #state: SessionState;
@@ -144,6 +153,24 @@ export class MooringSession {
   }
 
   /**
+   * A turn's answer as one stream of chunks, from its start to its end: it goes on across reconnects, without a gap
+   * or a repetition. It is closed when the turn has ended, with a `finish` or an `abort` chunk before; a turn that
+   * failed ends it with a MooringError of the turn's code. Aborting or cancelling the stream closes it; the turn goes
+   * on.
+   * @param turnId of an open turn, of one that was just accepted, or of one whose answer is among the messages
+   */
+  stream(turnId: string, { signal }: { signal?: AbortSignal } = {}): ReadableStream<UIMessageChunk> {
+    return turnStream(this, (id) => this.#conversation.answerOf(id), turnId, signal);
+  }
+
+  /** Whether anything of that turn is among what the gateway sent: it is open, it ended, or its answer is stored. */
+  knows(turnId: string): boolean {
+    const { turns, ends } = this.#state;
+    if (ends[turnId] || turns.some((turn) => turn.turnId === turnId)) return true;
+    return this.#conversation.answerOf(turnId) !== undefined;
+  }
+
+  /**
    * Puts a page of older messages before those that are there.
    * @param limit 1 to 100
    * @returns whether there are more
@@ -177,6 +204,7 @@ export class MooringSession {
     this.#outbox.stop(closedError());
     this.order.onLeft();
     this.#refresh();
+    for (const listener of [...this.#listeners.left]) listener();
     this.#subscribers.clear();
   }
 

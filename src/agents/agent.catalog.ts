@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Config } from '../config.js';
 import type { AgentSummary } from '../protocol.js';
 import type { PinnedAgent } from '../sessions/pinned-agent.js';
+import { RequestError } from '../sessions/request.error.js';
 import { parseAgentFile, type ParsedAgent } from './agent.file.js';
 import { ToolRegistry } from './tool.registry.js';
 
@@ -56,6 +57,14 @@ export class AgentCatalog implements OnModuleInit, OnModuleDestroy {
   /** @param id in any case */
   get(id: string): PinnedAgent | undefined {
     return this.#agents.get(id.trim().toLowerCase());
+  }
+
+  /** @param id undefined: the default. @throws RequestError `agent_not_found` */
+  require(id: string | undefined): PinnedAgent {
+    if (id === undefined) return this.default;
+    const agent = this.get(id);
+    if (!agent) throw new RequestError('agent_not_found', 'There is no such agent.');
+    return agent;
   }
 
   /** The default first, then by id. */

@@ -15,6 +15,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { ID_PATTERN, LIMITS, type OpenRequest, type WhenBusy } from '../protocol.js';
+import { RequestError } from '../sessions/request.error.js';
 
 const { idLength, sessionIdMinLength, keyMinLength, keyMaxLength, historyPage } = LIMITS;
 
@@ -154,4 +155,11 @@ export class EmptyDto {
   @IsOptional()
   @Equals(undefined)
   readonly nothing?: undefined;
+}
+
+/** @throws RequestError `payload_too_large` */
+export function limitText(text: string | undefined): void {
+  if (text !== undefined && text.length > LIMITS.textLength) {
+    throw new RequestError('payload_too_large', `A text has up to ${LIMITS.textLength} UTF-16 units.`);
+  }
 }

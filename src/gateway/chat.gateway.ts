@@ -14,7 +14,6 @@ import { AgentCatalog } from '../agents/agent.catalog.js';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { Clock } from '../clock.js';
 import { LIMITS, type Ack, type OpenedSession, type RequestName, type Requests } from '../protocol.js';
-import type { PinnedAgent } from '../sessions/pinned-agent.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionService } from '../sessions/session.service.js';
 import { AckFilter } from './ack.filter.js';
@@ -26,6 +25,7 @@ import {
   OpenDto,
   RetryDto,
   SendDto,
+  limitText,
   SessionDto,
   SwitchDto,
 } from './chat.dto.js';
@@ -204,7 +204,7 @@ export class ChatGateway
     @MessageBody() { sessionId, agent }: SwitchDto,
   ): Answer<'agent:switch'> {
     this.sessions.requireBound(connection, sessionId);
-    const pinned = this.#agent(agent);
+    const pinned = this.catalog.require(agent);
     await this.sessions.switchAgent(sessionId, pinned);
     return { ok: true, data: { agent: pinned.id } };
   }
@@ -215,25 +215,17 @@ export class ChatGateway
     deliver: (opened: OpenedSession) => void,
   ): Promise<void> {
     limitMetadata(request.metadata);
-    return this.sessions.open(socket.data.connection, request, () => this.#agent(request.agent), deliver);
-  }
-
-  #agent(id: string | undefined): PinnedAgent {
-    if (id === undefined) return this.catalog.default;
-    const agent = this.catalog.get(id);
-    if (!agent) throw new RequestError('agent_not_found', 'There is no such agent.');
-    return agent;
+    return this.sessions.open(
+      socket.data.connection,
+      request,
+      () => this.catalog.require(request.agent),
+      deliver,
+    );
   }
 }
 
 function limitMetadata(metadata: Record<string, unknown> | undefined): void {
   if (metadata && Buffer.byteLength(JSON.stringify(metadata)) > LIMITS.metadataBytes) {
     throw RequestError.invalid('metadata', `its JSON has up to ${LIMITS.metadataBytes} bytes`);
-  }
-}
-
-function limitText(text: string | undefined): void {
-  if (text !== undefined && text.length > LIMITS.textLength) {
-    throw new RequestError('payload_too_large', `A text has up to ${LIMITS.textLength} UTF-16 units.`);
   }
 }

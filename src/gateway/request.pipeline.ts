@@ -2,6 +2,7 @@ import { LIMITS, REQUEST_NAMES, type Ack } from '../protocol.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
+import { takeToken } from './address.limits.js';
 import { outboxOf } from './outbox.js';
 import { invalidPayload } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
@@ -60,11 +61,7 @@ export function installPipeline(socket: ClientSocket, ready: Promise<void>): voi
 }
 
 function admit(event: string, args: unknown[], bucket: TokenBucket): unknown {
-  const taken = bucket.take();
-  if (!taken.ok) {
-    const { retryAfterMs } = taken;
-    throw new RequestError('rate_limited', `Too many requests: wait ${retryAfterMs} ms.`, { retryAfterMs });
-  }
+  takeToken(bucket);
   if (!KNOWN.has(event)) {
     throw new RequestError('unknown_event', `There is no request ${JSON.stringify(event.slice(0, 64))}.`);
   }

@@ -6,7 +6,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import type { Server, ServerOptions, Socket } from 'socket.io';
 import type { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
-import { clientAddress, isOriginAllowed } from './origin.policy.js';
+import { AddressLimits } from './address.limits.js';
 import { makeOutboxes, outboxOf } from './outbox.js';
 import type { Transport } from './transport.js';
 import { closeUnfinishedAttachments, guardRequests, limitPings } from './transport.guards.js';
@@ -16,13 +16,14 @@ export class SocketAdapter extends IoAdapter {
   readonly #logger = new Logger(SocketAdapter.name);
   /** Of the handlers: the same for all sockets, while Nest makes an object of each for each socket. */
   #names?: string[];
-  readonly #sockets = new Map<string, number>();
+  readonly #limits: AddressLimits;
 
   constructor(
     app: INestApplicationContext,
     private readonly config: Config,
   ) {
     super(app);
+    this.#limits = app.get(AddressLimits);
   }
 
   override createIOServer(port: number, options?: Partial<ServerOptions>): Server {
@@ -39,14 +40,14 @@ export class SocketAdapter extends IoAdapter {
         request: IncomingMessage,
         decide: (error: string | undefined, allowed: boolean) => void,
       ) => {
-        const refusal = this.#refusal(request);
+        const refusal = this.#limits.refusal(request);
         decide(refusal, refusal === undefined);
       },
     } as ServerOptions);
     makeOutboxes(server.engine);
     guardRequests(server.engine);
     server.engine.on('connection', (conn: Transport) => {
-      const left = this.#count(conn);
+      const left = this.#limits.count(conn.request);
       const settled = closeUnfinishedAttachments(conn);
       limitPings(conn);
       // One listener for all of them: an idle client is mostly listeners.
@@ -83,25 +84,6 @@ export class SocketAdapter extends IoAdapter {
 
   override bindClientDisconnect(socket: Socket, callback: (reason: string) => void): void {
     socket.on('disconnect', callback);
-  }
-
-  #refusal(request: IncomingMessage): string | undefined {
-    const { origin, host } = request.headers;
-    const allowlist = this.config.corsOrigins && [...this.config.corsOrigins];
-    if (!isOriginAllowed({ origin, host, allowlist })) return 'origin not allowed';
-    const open = this.#sockets.get(clientAddress(request, this.config.trustProxy)) ?? 0;
-    return open >= this.config.maxSocketsPerIp ? 'too many connections' : undefined;
-  }
-
-  /** @returns counts it out again */
-  #count(conn: Transport): () => void {
-    const address = clientAddress(conn.request, this.config.trustProxy);
-    this.#sockets.set(address, (this.#sockets.get(address) ?? 0) + 1);
-    return () => {
-      const left = (this.#sockets.get(address) ?? 1) - 1;
-      if (left > 0) this.#sockets.set(address, left);
-      else this.#sockets.delete(address);
-    };
   }
 }
 

@@ -72,6 +72,14 @@ export class AnswerFold {
     return !this.#hasText && this.#tools.size === 0;
   }
 
+  /** The id by which later chunks name a part of text or reasoning; undefined: it was ended. */
+  idOf(part: TextPart | ReasoningPart): string | undefined {
+    const open: ReadonlyMap<string, TextPart | ReasoningPart> =
+      part.type === 'text' ? this.#texts : this.#reasonings;
+    for (const [id, each] of open) if (each === part) return id;
+    return undefined;
+  }
+
   openParts(): OpenParts {
     const toolCalls: OpenToolCall[] = [];
     for (const { part } of this.#tools.values()) {

@@ -1,0 +1,1 @@
+export { MooringChatTransport } from './chat.transport.js';

@@ -1,0 +1,6 @@
+export {
+  useMooringChat,
+  type MooringChat,
+  type MooringChatOptions,
+  type QueuedMessage,
+} from './use-mooring-chat.js';

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config.js';
+import { Authenticator, UnauthorizedError } from '../gateway/authenticator.js';
+import { ID_PATTERN, LIMITS } from '../protocol.js';
+import { RequestError } from '../sessions/request.error.js';
+import type { Caller } from './conversations.js';
+
+const COOKIE = 'mooring_key';
+const COOKIE_MAX_AGE_S = 400 * 24 * 3600;
+
+/** Those of a request by which it says whose it is. */
+export type IdentifyingHeaders = Pick<IncomingHttpHeaders, 'authorization' | 'cookie'>;
+
+/**
+ * Whose a request without a handshake is. `Authorization: Bearer` is the token, or without `AUTH=jwt` the key of the
+ * session. A browser that sends neither has a key of its own in a cookie that scripts cannot read.
+ */
+@Injectable()
+export class Callers {
+  constructor(
+    private readonly authenticator: Authenticator,
+    private readonly config: Config,
+  ) {}
+
+  /** @throws RequestError `unauthorized`, `invalid_payload` */
+  async identify({ authorization, cookie }: IdentifyingHeaders): Promise<Caller> {
+    const bearer = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1];
+    if (this.config.auth.mode === 'jwt') {
+      try {
+        return { principal: await this.authenticator.authenticate(bearer) };
+      } catch (error) {
+        if (!(error instanceof UnauthorizedError)) throw error;
+        throw new RequestError('unauthorized', 'The token is not accepted.');
+      }
+    }
+    const principal = { kind: 'anonymous' } as const;
+    if (bearer !== undefined) {
+      if (!isKey(bearer)) throw RequestError.invalid('authorization', 'the bearer is no key of a session');
+      return { principal, key: bearer };
+    }
+    const key = keyOfCookie(cookie);
+    return key === undefined ? { principal } : { principal, key };
+  }
+
+  /** A new browser's key; undefined where it needs none. */
+  newKey({ authorization, cookie }: IdentifyingHeaders): string | undefined {
+    if (this.config.auth.mode === 'jwt' || authorization !== undefined) return undefined;
+    return keyOfCookie(cookie) === undefined ? randomBytes(32).toString('base64url') : undefined;
+  }
+}
+
+/** @param secure whether it was asked for over TLS: such a cookie is not sent in the clear either */
+export function keyCookie(key: string, { secure }: { secure: boolean }): string {
+  const how = `Path=/api; Max-Age=${COOKIE_MAX_AGE_S}; HttpOnly; SameSite=Strict`;
+  return `${COOKIE}=${key}; ${how}${secure ? '; Secure' : ''}`;
+}
+
+function keyOfCookie(cookie: string | undefined): string | undefined {
+  const key = new RegExp(`(?:^|; *)${COOKIE}=([^;]*)`).exec(cookie ?? '')?.[1];
+  // What something else put there is as good as nothing.
+  return key !== undefined && isKey(key) ? key : undefined;
+}
+
+function isKey(key: string): boolean {
+  return ID_PATTERN.test(key) && key.length >= LIMITS.keyMinLength && key.length <= LIMITS.keyMaxLength;
+}
