@@ -240,7 +240,7 @@ const GUIDE = readFileSync(new URL('../docs/guides/use-chat.md', import.meta.url
   });
 
   it.each(['http', 'websocket'])(
-    '[HTTP-4 WS-2] stock useChat over %s, from the gateway’s own origin: a reload amid an answer, and nobody else’s',
+    '[HTTP-4 WS-2] stock useChat over %s, behind a proxy at one origin: a reload amid an answer, and nobody else’s',
     async (way) => {
       const { url, build } = await servePage(
         readFileSync(new URL('pages/stock.jsx', import.meta.url), 'utf8'),
@@ -251,12 +251,7 @@ const GUIDE = readFileSync(new URL('../docs/guides/use-chat.md', import.meta.url
       const visit = async (): Promise<Page> => {
         const context = await browser.newContext();
         onDispose(() => context.close());
-        // Served as if the gateway served it.
-        await context.route(/\/(chat\.html|page\.js)$/, async (route) => {
-          const { pathname } = new URL(route.request().url());
-          await route.fulfill({ response: await route.fetch({ url: `${url}${pathname}` }) });
-        });
-        return open(context, `${running.url}/chat.html#${way}:${sessionId}`);
+        return open(context, `${url}/#${way}:${sessionId}`);
       };
       // What is not there is a 404 of history, which the browser tells of.
       const page = await visit();

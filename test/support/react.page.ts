@@ -1,5 +1,5 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, request, type IncomingMessage } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { execFile } from 'node:child_process';
 import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,10 +22,24 @@ export interface ServedPage {
   build(gatewayUrl: string): Promise<void>;
 }
 
-/** Serves a page as somebody's own application would: built by a bundler, from an origin that is not the gateway's. */
+/**
+ * Serves a page as somebody's own application would: built by a bundler, from an origin that is not the gateway's,
+ * unless the page asks under `/api`, which is handed on to it as a reverse proxy does.
+ */
 export async function servePage(source: string): Promise<ServedPage> {
   let script = '';
-  const server = createServer(({ url }, response) => {
+  let gateway = '';
+  const server = createServer((incoming, response) => {
+    const { url = '/', method, headers } = incoming;
+    if (url.startsWith('/api/')) {
+      const outgoing = request(`${gateway}${url}`, { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      });
+      incoming.pipe(outgoing);
+      response.once('close', () => outgoing.destroy());
+      return;
+    }
     const isScript = url === '/page.js';
     response.setHeader('Content-Type', isScript ? 'text/javascript' : 'text/html; charset=utf-8');
     response.end(
@@ -33,6 +47,16 @@ export async function servePage(source: string): Promise<ServedPage> {
         ? script
         : '<!doctype html><title>A page</title><link rel="icon" href="data:,"><body><div id="root"></div><script type="module" src="/page.js"></script>',
     );
+  });
+  server.on('upgrade', ({ url, headers }: IncomingMessage, socket: Socket) => {
+    const { hostname, port } = new URL(gateway);
+    const onward = connect(Number(port), hostname);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}`);
+    onward.write([`GET ${String(url)} HTTP/1.1`, ...lines, '', ''].join('\r\n'));
+    socket.pipe(onward).pipe(socket);
+    for (const end of [socket, onward]) end.on('error', () => undefined);
+    socket.once('close', () => onward.destroy());
+    onDispose(async () => socket.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onDispose(() => {
@@ -42,6 +66,7 @@ export async function servePage(source: string): Promise<ServedPage> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     build: async (gatewayUrl) => {
+      gateway = gatewayUrl;
       script = await bundle(source.replaceAll('http://localhost:3000', gatewayUrl));
     },
   };
