@@ -68,7 +68,13 @@ describe('the built client package', () => {
     expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
     const tarball = createPackageFromTarballData(readFileSync(await pack()));
     const analysis = await checkPackage(tarball);
-    expect(analysis).toMatchObject({ types: { kind: 'included' }, problems: [] });
+    // What knows no `exports` (TypeScript's "node10") finds the main entry only: as attw's profile node16 has it.
+    const problems = 'problems' in analysis ? analysis.problems : [];
+    const ofNow = problems.filter(
+      (problem) => !('resolutionKind' in problem && problem.resolutionKind === 'node10'),
+    );
+    expect(analysis).toMatchObject({ types: { kind: 'included' } });
+    expect(ofNow).toEqual([]);
   });
 
   it.each([
@@ -129,15 +135,17 @@ describe('the built client package', () => {
     expect(Math.round(bytes / 1000)).toBeLessThanOrEqual(Number(stated));
   });
 
-  it('holds nothing of the gateway but the contract and the fold of an answer', () => {
+  it('holds nothing of the gateway but the contract and how an answer is read', () => {
     const regions = readFileSync(join(PACKAGE, 'dist', 'index.js'), 'utf8').match(/\/\/#region \S+/g) ?? [];
     const foreign = regions
       .map((region) => region.slice('//#region '.length))
       .filter((name) => name.startsWith('../'));
     expect(foreign.sort()).toEqual([
       '../src/protocol.ts',
+      '../src/sessions/message.chunks.ts',
       '../src/sessions/message.fold.ts',
       '../src/sessions/partial-json.ts',
+      '../src/sessions/turn.reader.ts',
     ]);
   });
 });
