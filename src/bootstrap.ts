@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -52,7 +53,8 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
     next();
   });
   if (config.corsOrigins) app.enableCors({ origin: [...config.corsOrigins], credentials: true });
-  app.useBodyParser('json', { limit: LIMITS.bodyBytes });
+  // Nothing else reads a body: what is sent elsewhere is not even parsed.
+  app.useBodyParser('json', { limit: LIMITS.bodyBytes, type: isJsonOfApi });
   app.useStaticAssets(WEB_DIR, { maxAge: 0 });
   try {
     await app.listen(config.port, config.host);
@@ -61,6 +63,10 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
     throw listenError(error, config);
   }
   return { app, url: await urlOf(app) };
+}
+
+function isJsonOfApi({ url, headers }: IncomingMessage): boolean {
+  return url?.startsWith('/api/') === true && /^application\/json\b/i.test(headers['content-type'] ?? '');
 }
 
 function listenError(error: unknown, { host, port }: Config): unknown {

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { Chat } from '@ai-sdk/react';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { WebSocketChatTransport, type UIMessage } from 'ai';
@@ -190,6 +191,30 @@ describe('useChat over a plain WebSocket, as it comes', () => {
     if (status === 429) await rawSocket(running);
     await expect(rawSocket(running, headers as Record<string, string>)).rejects.toThrow(String(status));
   });
+
+  it.each(['//', '/api/chat/../..//', 'http://[', '*', '/%'])(
+    '[WS-3] an upgrade of %s harms nobody, nor does one that breaks while it is refused',
+    async (path) => {
+      const running = await gateway({ MAX_SOCKETS_PER_IP: '1' });
+      await rawSocket(running);
+      const { port, hostname } = new URL(running.url);
+      for (const asked of [path, '/api/chat']) {
+        const socket = connect(Number(port), hostname);
+        socket.on('error', () => undefined);
+        const upgrade = [
+          'Host: gateway',
+          'Connection: Upgrade',
+          'Upgrade: websocket',
+          'Sec-WebSocket-Version: 13',
+        ];
+        const lines = [`GET ${asked} HTTP/1.1`, ...upgrade, 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
+        await new Promise((resolve) => socket.write([...lines, '', ''].join('\r\n'), resolve));
+        socket.resetAndDestroy();
+        await new Promise((resolve) => socket.once('close', resolve));
+      }
+      expect((await fetch(`${running.url}/health/live`)).status).toBe(200);
+    },
+  );
 
   it('[WS-3] a socket asks up to 120 times a minute, in bursts of 30', async () => {
     const running = await gateway();

@@ -60,8 +60,9 @@ export class MooringChatTransport<Message extends UIMessage = UIMessage> impleme
   }: ResumeOptions<Message>): Promise<ReadableStream<UIMessageChunk> | null> {
     const session = this.#session(chatId);
     await unlessAborted(session.opened(), abortSignal);
-    const running = session.state.turns.find(({ state }) => state === 'running');
-    return running ? session.stream(running.turnId, streamOptions(abortSignal)) : null;
+    // The running one, or the first that waits.
+    const [turn] = session.state.turns;
+    return turn ? session.stream(turn.turnId, streamOptions(abortSignal)) : null;
   }
 
   #session(chatId: string): MooringSession {

@@ -60,7 +60,7 @@ export class AgUiController {
     limitText(text);
     const caller = await this.callers.identify(request.headers);
     const key = this.callers.newKey(request.headers);
-    if (key !== undefined) response.setHeader('Set-Cookie', keyCookie(key, { secure: request.secure }));
+    if (key !== undefined) response.setHeader('Set-Cookie', keyCookie(key, request.headers));
     const sink = new SseSink(response, new AgUiFormat({ threadId, runId }));
     sink.onClosed(this.limits.count(request));
     const order = { sessionId: threadId, messageId, text, agent, retry: false };

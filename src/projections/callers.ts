@@ -51,8 +51,9 @@ export class Callers {
   }
 }
 
-/** @param secure whether it was asked for over TLS: such a cookie is not sent in the clear either */
-export function keyCookie(key: string, { secure }: { secure: boolean }): string {
+/** @param origin of the page: where that came over TLS the cookie is not sent in the clear either */
+export function keyCookie(key: string, { origin }: Pick<IncomingHttpHeaders, 'origin'>): string {
+  const secure = origin?.startsWith('https:') ?? false;
   const how = `Path=/api; Max-Age=${COOKIE_MAX_AGE_S}; HttpOnly; SameSite=Strict`;
   return `${COOKIE}=${key}; ${how}${secure ? '; Secure' : ''}`;
 }

@@ -43,7 +43,7 @@ export class ChatController {
     const order = chatOrder(body);
     const caller = await this.callers.identify(request.headers);
     const key = this.callers.newKey(request.headers);
-    if (key !== undefined) response.setHeader('Set-Cookie', keyCookie(key, { secure: request.secure }));
+    if (key !== undefined) response.setHeader('Set-Cookie', keyCookie(key, request.headers));
     await this.conversations.answer(
       { ...caller, ...(key !== undefined && { key }) },
       order,

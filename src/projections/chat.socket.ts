@@ -58,11 +58,12 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
   onApplicationBootstrap(): void {
     const http = this.host.httpAdapter.getHttpServer() as Server;
     http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      if (new URL(request.url ?? '/', 'http://host').pathname === PATH) this.#upgrade(request, socket, head);
+      // Compared as it was written: what is no URL must not be parsed here, where nothing would catch the error.
+      if (request.url?.split('?', 1)[0] === PATH) this.#upgrade(request, socket, head);
     });
     this.#server.on('headers', (headers, request) => {
       const key = this.#newKeys.get(request);
-      if (key !== undefined) headers.push(`Set-Cookie: ${keyCookie(key, { secure: isSecure(request) })}`);
+      if (key !== undefined) headers.push(`Set-Cookie: ${keyCookie(key, request.headers)}`);
     });
   }
 
@@ -149,12 +150,9 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
 }
 
 function refuse(socket: Duplex, status: string): void {
+  // Nobody else listens any more, and one that breaks now must not end the process.
+  socket.on('error', () => undefined);
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-}
-
-/** Behind a proxy that ends TLS the page's origin says it. */
-function isSecure({ headers }: IncomingMessage): boolean {
-  return headers.origin?.startsWith('https:') ?? false;
 }
 
 function parse(data: Buffer): Record<string, unknown> | undefined {

@@ -52,7 +52,7 @@ export class Conversations {
     });
   }
 
-  /** Writes the running turn's answer from its start; false: the session is idle, or there is none. */
+  /** Writes the open turn's answer from its start; false: the session is idle, or there is none. */
   async resume(caller: Caller, sessionId: string, sink: TurnSink): Promise<boolean> {
     let connection: TurnConnection;
     try {
@@ -61,12 +61,12 @@ export class Conversations {
       if (error instanceof RequestError && error.code === 'session_not_found') return false;
       throw error;
     }
-    const turnId = connection.runningTurn;
-    if (turnId === undefined) {
+    const turn = connection.openTurn;
+    if (!turn) {
       await this.sessions.disconnect(connection);
       return false;
     }
-    connection.follow({ turnId, state: 'running', duplicate: true });
+    connection.follow({ ...turn, duplicate: true });
     return true;
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
-import type { EventPacket, OpenedSession, SendResult, SessionEvent } from '../protocol.js';
+import type { EventPacket, OpenedSession, OpenTurn, SendResult, SessionEvent } from '../protocol.js';
 import type { Connection, Principal } from '../sessions/connection.js';
 import { storedAnswer } from '../sessions/message.chunks.js';
 import { TurnReader } from '../sessions/turn.reader.js';
@@ -43,9 +43,9 @@ export class TurnConnection implements Connection {
     this.sink.cut();
   }
 
-  /** The turn that ran as the session was opened, if one did. */
-  get runningTurn(): string | undefined {
-    return this.#opened?.turns.find(({ state }) => state === 'running')?.turnId;
+  /** The turn that ran, or was about to, as the session was opened. */
+  get openTurn(): OpenTurn | undefined {
+    return this.#opened?.turns[0];
   }
 
   /** Tells the turn from its start, and goes on until it ends. */
