@@ -389,6 +389,8 @@ export const LIMITS = {
   pingTimeoutMs: 10_000,
   /** How long an announced attachment may take to come. */
   attachmentTimeoutMs: 10_000,
+  /** Characters of events that a replay gives at once; what is left follows as packets, as fast as they are taken. */
+  replayLength: 512 * 1024,
   /** Unsent bytes of a socket past which it is sent nothing more until it drains. */
   unsentBytes: 1024 * 1024,
   /** How long such a socket may make no progress before its transport is terminated. */

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { io, type Socket } from 'socket.io-client';
 import type {
   Ack,
   ClientEvents,
+  EventPacket,
   OpenedSession,
   OpenRequest,
   RequestName,
@@ -22,11 +24,13 @@ const TIMEOUT_MS = 15_000;
 export class Reader {
   readonly #socket: Socket<ServerEvents, ClientEvents>;
 
+  readonly #packets: EventPacket[] = [];
   private readonly session: SessionPlan;
 
   constructor(url: string, session: SessionPlan) {
     this.session = session;
     this.#socket = io(url, { forceNew: true, transports: ['websocket'] });
+    this.#socket.on('session:events', (packet) => this.#packets.push(packet));
   }
 
   /** The session as a newcomer finds it. */
@@ -39,13 +43,18 @@ export class Reader {
   /** @param first what the session's first client was given first: this one has seen nothing since */
   async returning(first: OpenedSession): Promise<ClientLedger> {
     const asked = first.position;
+    // All is over, so that this is the end of the log.
+    const { seq } = (await this.#open({})).position;
     const opened = await this.#open({ position: asked });
+    // A long replay comes in pieces: the rest follows as packets.
+    const packets = opened.recovered ? await this.#packetsUpTo(seq, opened.position.seq) : [];
     return {
       name: `who returns to ${this.session.number}`,
       session: this.session.number,
       records: [
         { at: now(), kind: 'opened', opened: first, tookMs: 0 },
         { at: now(), kind: 'opened', asked, opened, tookMs: 0 },
+        ...packets.map((packet) => ({ at: now(), kind: 'packet' as const, packet })),
       ],
     };
   }
@@ -63,6 +72,15 @@ export class Reader {
 
   close(): void {
     this.#socket.disconnect();
+  }
+
+  async #packetsUpTo(seq: number, reached: number): Promise<EventPacket[]> {
+    const deadline = performance.now() + TIMEOUT_MS;
+    while ((this.#packets.at(-1)?.to ?? reached) < seq) {
+      if (performance.now() > deadline) throw new Error(`the replay of events up to ${seq} did not come`);
+      await sleep(10);
+    }
+    return this.#packets;
   }
 
   #open(more: OpenRequest): Promise<OpenedSession> {

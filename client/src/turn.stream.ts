@@ -52,7 +52,8 @@ export function turnStream(
       listening = [
         () => signal?.removeEventListener('abort', close),
         session.on('events', (events) => reader.take(events)),
-        session.on('opened', () => look(true)),
+        // After a replay, what it does not hold yet is still to come.
+        session.on('opened', ({ recovered }) => look(!recovered)),
         session.on('failed', fail),
         session.on('left', close),
       ];

@@ -70,7 +70,8 @@ function partOf(delta: DeltaChunk): string {
   return delta.type === 'tool-input-delta' ? delta.toolCallId : delta.id;
 }
 
-function textOf(delta: DeltaChunk): string {
+/** What a delta adds to its part. */
+export function textOf(delta: DeltaChunk): string {
   return delta.type === 'tool-input-delta' ? delta.inputTextDelta : delta.delta;
 }
 

@@ -92,6 +92,7 @@ export class SessionBindings {
       throw RequestError.sessionNotFound();
     }
     binding.cursor = reading.position;
+    awaitRest(binding, reading);
     deliver(reading);
     this.#resume(binding);
   }
@@ -206,12 +207,18 @@ export class SessionBindings {
       if (seq > cursor.seq) {
         this.#send(binding, { sessionId, epoch, from: cursor.seq, to: seq, events: reading.events });
       }
+      awaitRest(binding, reading);
       this.#resume(binding);
     } catch (error) {
       this.#logger.warn(`catching up failed: ${String(error)}`);
       connection.reconnect('the store is unavailable');
     }
   }
+}
+
+/** Where a reading stops before the end of the log, the binding has something to catch up with. */
+function awaitRest(binding: Binding, { rest, position }: Reading): void {
+  if (rest) binding.published = Math.max(binding.published, position.seq + 1);
 }
 
 function follows(cursor: Position, packet: EventPacket): boolean {

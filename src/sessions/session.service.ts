@@ -51,7 +51,7 @@ export class SessionService {
   ): Promise<void> {
     const { found, key } = await this.#find(connection.principal, request, agent);
     const { sessionId } = found.session;
-    await this.bindings.bind(connection, sessionId, request.position, (reading) => {
+    await this.bindings.bind(connection, sessionId, request.position, ({ rest: _rest, ...reading }) => {
       this.opens[found.created ? 'created' : reading.recovered ? 'replayed' : 'snapshot'] += 1;
       deliver({
         sessionId,

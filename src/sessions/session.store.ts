@@ -30,8 +30,10 @@ export interface Reading {
   position: Position;
   agent: PinnedAgent;
   turns: OpenTurn[];
-  /** True: `events` are exactly those after the given position, and `messages` is empty. */
+  /** True: `events` are exactly those after the given position up to this one, and `messages` is empty. */
   recovered: boolean;
+  /** The log goes on after `position`: there was more than is read at once. */
+  rest: boolean;
   messages: UIMessage[];
   hasMore: boolean;
   events: SessionEvent[];

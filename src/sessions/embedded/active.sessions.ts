@@ -1,5 +1,6 @@
-import { LIMITS, type EventPacket, type SessionEvent } from '../../protocol.js';
+import { LIMITS, type EventPacket, type SessionEvent, type UIMessageChunk } from '../../protocol.js';
 import type { Clock } from '../../clock.js';
+import { isDelta, textOf } from '../coalescer.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { isBusy, type Change, type Session } from '../session.js';
 import { SessionDamaged } from '../session.store.js';
@@ -135,31 +136,37 @@ export class ActiveSessions {
     }
   }
 
-  /** The events after `seq`; undefined where some of them are no longer held. */
-  eventsAfter(active: ActiveSession, seq: number, sealedSince: number): SessionEvent[] | undefined {
-    const { sessionId } = active.session;
-    if (seq >= active.logFrom) return active.log.slice(seq - active.logFrom);
+  /**
+   * The events after `seq`; undefined where some of them are no longer held.
+   * @param limit roughly how many characters of JSON to give, at least one event: `rest` says whether more follow
+   */
+  eventsAfter(
+    active: ActiveSession,
+    seq: number,
+    sealedSince: number,
+    limit = Infinity,
+  ): { events: SessionEvent[]; rest: boolean } | undefined {
+    if (seq >= active.logFrom) return begin(active.log.slice(seq - active.logFrom), limit);
     let events: SessionEvent[] = [];
+    let size = 0;
     let reached = seq;
-    for (const segment of this.#segments(sessionId, seq)) {
-      if (segment.from > reached || isPast(segment, sealedSince)) return undefined;
-      const after = reached;
-      events = events.concat(
-        segment.from < after ? segment.events.filter((e) => e.seq > after) : segment.events,
-      );
-      reached = segment.to;
-    }
-    return reached === active.logFrom ? events.concat(active.log) : undefined;
-  }
-
-  /** What cannot be read is as good as trimmed: a client gets a snapshot, an abandoned turn ends without text. */
-  #segments(sessionId: string, afterSeq: number): LogSegment[] {
     try {
-      return this.tables.segments(sessionId, afterSeq);
+      for (const segment of this.tables.segments(active.session.sessionId, seq)) {
+        if (segment.from > reached || isPast(segment, sealedSince)) return undefined;
+        const after = reached;
+        const next = segment.from < after ? segment.events.filter((e) => e.seq > after) : segment.events;
+        events = events.concat(next);
+        reached = segment.to;
+        // What is more than enough is not read: who comes back from far away takes many such steps.
+        if (limit < Infinity) size += sizeOf(next);
+        if (size > limit) return begin(events, limit);
+      }
     } catch (error) {
-      if (error instanceof SessionDamaged) return [];
+      // What cannot be read is as good as trimmed: a client gets a snapshot, an abandoned turn ends without text.
+      if (error instanceof SessionDamaged) return undefined;
       throw error;
     }
+    return reached === active.logFrom ? begin(events.concat(active.log), limit) : undefined;
   }
 
   async setAttached(sessionId: string, attached: boolean): Promise<void> {
@@ -257,4 +264,25 @@ function endedLast({ session, settled = [] }: Change): boolean {
 
 function isPast(segment: LogSegment, sealedSince: number): boolean {
   return segment.sealedAt !== undefined && segment.sealedAt < sealedSince;
+}
+
+/** The first events within the limit, at least one. */
+function begin(events: SessionEvent[], limit: number): { events: SessionEvent[]; rest: boolean } {
+  if (limit === Infinity) return { events, rest: false };
+  let size = 0;
+  const end = events.findIndex((event) => (size += eventSize(event)) > limit);
+  if (end < 0) return { events, rest: false };
+  const given = events.slice(0, Math.max(1, end));
+  return { events: given, rest: given.length < events.length };
+}
+
+function sizeOf(events: readonly SessionEvent[]): number {
+  return events.reduce((size, event) => size + eventSize(event), 0);
+}
+
+/** Of a delta its text, which is merged with its neighbours'. What is stored may have been damaged. */
+function eventSize(event: SessionEvent): number {
+  const chunk: UIMessageChunk | undefined = event.type === 'chunk' ? event.chunk : undefined;
+  const text: unknown = chunk && isDelta(chunk) ? textOf(chunk) : undefined;
+  return typeof text === 'string' ? text.length : JSON.stringify(event).length;
 }

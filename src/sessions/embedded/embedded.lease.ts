@@ -30,7 +30,7 @@ export class EmbeddedLease extends TurnLease {
       if (!active || !holds(active, fence)) return { kind: 'deposed' };
       const { running, agent } = active.session;
       if (running) {
-        const events = this.sessions.eventsAfter(active, running.startSeq - 1, 0) ?? [];
+        const { events = [] } = this.sessions.eventsAfter(active, running.startSeq - 1, 0) ?? {};
         return { kind: 'abandoned', turn: running, agent, events };
       }
       const change = beginTurn(active.session, this.sessions.clock.iso());

@@ -104,10 +104,20 @@ export class EmbeddedStore extends SessionStore {
       };
       const missed = this.#missed(active, position);
       if (missed) {
-        return { ...common, recovered: true, messages: [], hasMore: false, events: mergeEvents(missed) };
+        const { events, rest } = missed;
+        const seq = rest ? (events.at(-1)?.seq ?? session.seq) : session.seq;
+        return {
+          ...common,
+          position: { epoch: session.epoch, seq },
+          rest,
+          recovered: true,
+          messages: [],
+          hasMore: false,
+          events: mergeEvents(events),
+        };
       }
       const page = take(this.#newestFirst(session), LIMITS.snapshotMessages, LIMITS.snapshotBytes);
-      return { ...common, recovered: false, ...page, events: this.#present(active) };
+      return { ...common, rest: false, recovered: false, ...page, events: this.#present(active) };
     });
   }
 
@@ -129,12 +139,15 @@ export class EmbeddedStore extends SessionStore {
   }
 
   /** What a client at this position has missed; undefined where that cannot be told exactly. */
-  #missed(active: ActiveSession, position: Position | undefined): SessionEvent[] | undefined {
+  #missed(
+    active: ActiveSession,
+    position: Position | undefined,
+  ): { events: SessionEvent[]; rest: boolean } | undefined {
     if (!position) return undefined;
     const { epoch, seq } = active.session;
     if (position.epoch !== epoch || position.seq > seq) return undefined;
     const window = this.sessions.clock.now() - this.config.resumeWindowMs;
-    return this.sessions.eventsAfter(active, position.seq, window);
+    return this.sessions.eventsAfter(active, position.seq, window, LIMITS.replayLength);
   }
 
   /** What a snapshot says beside the messages: each waiting turn, then all of the running one. */
@@ -149,7 +162,7 @@ export class EmbeddedStore extends SessionStore {
     }));
     if (!session.running) return waiting;
     const { turnId, startSeq } = session.running;
-    const events = this.sessions.eventsAfter(active, startSeq - 1, 0) ?? [];
+    const { events = [] } = this.sessions.eventsAfter(active, startSeq - 1, 0) ?? {};
     const ofTurn = events.filter((event) => 'turnId' in event && event.turnId === turnId);
     return waiting.concat(mergeEvents(ofTurn));
   }

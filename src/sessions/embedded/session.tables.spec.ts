@@ -124,17 +124,17 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
   it('seal earlier segments with the last, and trim those that were sealed before', async () => {
     await tables.commit([{ kind: 'segment', sessionId: ID, segment: segment(0, 2) }]);
     tables.trim({ sealedAt: 1_000, refusedUntil: 0 });
-    expect(tables.segments(ID, 0)).toEqual([segment(0, 2)]);
+    expect([...tables.segments(ID, 0)]).toEqual([segment(0, 2)]);
     await tables.commit([{ kind: 'segment', sessionId: ID, segment: segment(2, 4, 100) }]);
     await tables.commit([{ kind: 'segment', sessionId: ID, segment: segment(4, 5, 200) }]);
-    expect(tables.segments(ID, 0)).toEqual([segment(0, 2, 100), segment(2, 4, 100), segment(4, 5, 200)]);
-    expect(tables.segments(ID, 2)).toEqual([segment(2, 4, 100), segment(4, 5, 200)]);
-    expect(tables.segments(ID, 3)).toHaveLength(2);
-    expect(tables.segments(ID, 5)).toEqual([]);
+    expect([...tables.segments(ID, 0)]).toEqual([segment(0, 2, 100), segment(2, 4, 100), segment(4, 5, 200)]);
+    expect([...tables.segments(ID, 2)]).toEqual([segment(2, 4, 100), segment(4, 5, 200)]);
+    expect([...tables.segments(ID, 3)]).toHaveLength(2);
+    expect([...tables.segments(ID, 5)]).toEqual([]);
     tables.trim({ sealedAt: 100, refusedUntil: 0 });
-    expect(tables.segments(ID, 0)).toHaveLength(3);
+    expect([...tables.segments(ID, 0)]).toHaveLength(3);
     tables.trim({ sealedAt: 101, refusedUntil: 0 });
-    expect(tables.segments(ID, 0)).toEqual([segment(4, 5, 200)]);
+    expect([...tables.segments(ID, 0)]).toEqual([segment(4, 5, 200)]);
   });
 
   it('remember requests by their id and by their turn, and how they ended', async () => {
@@ -173,7 +173,7 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
     for (let piece = 0; piece < 10; piece += 1) tables.trim({ sealedAt: 0, refusedUntil: 51 });
     expect(tables.load(ID)).toBeUndefined();
     expect(positions(1_000)).toEqual([]);
-    expect(tables.segments(ID, 0)).toEqual([]);
+    expect([...tables.segments(ID, 0)]).toEqual([]);
   });
 
   it('share one agent among the sessions that are pinned to it', async () => {

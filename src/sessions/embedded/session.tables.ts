@@ -58,8 +58,8 @@ export abstract class SessionTables {
   abstract messageAt(sessionId: string, position: number): PlacedMessage | undefined;
   /** Messages at positions below `before`, newest first, read as they are taken; `bytes` of JSON. */
   abstract messagesBefore(sessionId: string, before: number): Iterable<PlacedMessage & { bytes: number }>;
-  /** Segments that hold events after `seq`, in order. */
-  abstract segments(sessionId: string, afterSeq: number): LogSegment[];
+  /** Segments that hold events after `seq`, in order, read as they are taken. */
+  abstract segments(sessionId: string, afterSeq: number): Iterable<LogSegment>;
   abstract list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string };
   abstract census(): Census;
   /** Sessions with a running or waiting turn. */

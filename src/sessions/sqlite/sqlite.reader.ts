@@ -47,9 +47,9 @@ const READS = {
   messagesBefore: `
     SELECT position, bytes, json FROM messages WHERE session = ? AND position < ?
     ORDER BY position DESC LIMIT ${MESSAGES_PAGE}`,
-  segments: `
+  segment: `
     SELECT from_seq, to_seq, sealed_at, events FROM segments WHERE session = ? AND to_seq > ?
-    ORDER BY to_seq`,
+    ORDER BY to_seq LIMIT 1`,
   busy: 'SELECT id FROM sessions WHERE busy = 1',
   census: `
     SELECT attached, busy, count(*) AS sessions FROM sessions WHERE refused_until IS NULL GROUP BY attached, busy`,
@@ -116,8 +116,10 @@ export class SqliteReader {
     }));
   }
 
-  segments(sessionId: string, afterSeq: number): LogSegment[] {
-    return all<SegmentRow>(this.#statements.segments, sessionId, afterSeq).map(toSegment);
+  /** The first that holds events after `seq`. */
+  segment(sessionId: string, afterSeq: number): LogSegment | undefined {
+    const row = one<SegmentRow>(this.#statements.segment, sessionId, afterSeq);
+    return row && toSegment(row);
   }
 
   census(): Census {

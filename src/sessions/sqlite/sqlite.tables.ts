@@ -130,8 +130,14 @@ export class SqliteTables extends SessionTables {
     }
   }
 
-  segments(sessionId: string, afterSeq: number): LogSegment[] {
-    return this.#read(() => this.#reader.segments(sessionId, afterSeq));
+  *segments(sessionId: string, afterSeq: number): Iterable<LogSegment> {
+    // One by one, for the same reason.
+    for (let reached = afterSeq; ;) {
+      const segment = this.#read(() => this.#reader.segment(sessionId, reached));
+      if (!segment) return;
+      yield segment;
+      reached = segment.to;
+    }
   }
 
   list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string } {
