@@ -382,6 +382,8 @@ export const LIMITS = {
   requestsPerMinute: 120,
   requestBurst: 30,
   historyPage: 100,
+  /** Bytes of JSON of a page of history; at least one message. */
+  historyBytes: 1024 * 1024,
   /** What a snapshot holds at most of stored messages, the newest; at least one. */
   snapshotMessages: 50,
   snapshotBytes: 256 * 1024,

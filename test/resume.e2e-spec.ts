@@ -159,6 +159,25 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     expect(one.packets.size).toBe(0);
   });
 
+  it('[SES-10] a page of history has up to 1 MiB, and at least one message', async () => {
+    const { client, model } = await gateway({ STORE });
+    model.autoAnswer = (call) => call.answer('x'.repeat(0.6 * LIMITS.historyBytes));
+    const socket = await client();
+    const { sessionId } = await socket.open({ ...newCredentials(), create: true });
+    for (const text of ['one', 'two', 'three']) {
+      await socket.send(sessionId, text);
+      await socket.turn('completed');
+    }
+    const lengths: number[] = [];
+    for (let before: string | undefined, hasMore = true; hasMore;) {
+      const page = await socket.do('session:history', { sessionId, limit: 100, before });
+      lengths.push(page.messages.length);
+      ({ hasMore } = page);
+      before = page.messages[0]?.id;
+    }
+    expect(lengths).toEqual([2, 2, 2]);
+  });
+
   it('[SES-10 RES-4] history pages backwards, and a snapshot holds the last fifty', async () => {
     const { client, model } = await gateway({ STORE });
     model.autoAnswer = (call) => call.answer(`re: ${call.asked}`);

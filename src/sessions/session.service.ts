@@ -87,13 +87,13 @@ export class SessionService {
     if (outcome.kind === 'gone') throw RequestError.sessionNotFound();
   }
 
-  /** Stored messages just before `before`, oldest first. */
+  /** Stored messages just before `before`, oldest first; fewer than `limit` where they are large. */
   async history(
     sessionId: string,
     before: string | undefined,
     limit: number = LIMITS.snapshotMessages,
   ): Promise<{ messages: UIMessage[]; hasMore: boolean }> {
-    const page = await this.store.messages(sessionId, { before, limit });
+    const page = await this.store.messages(sessionId, { before, limit, maxBytes: LIMITS.historyBytes });
     if (!page && before === undefined) throw RequestError.sessionNotFound();
     if (!page) throw RequestError.invalid('before', 'no message of this session has this id');
     return page;
