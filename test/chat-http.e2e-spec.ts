@@ -10,6 +10,7 @@ import { SessionBindings } from '../src/sessions/session.bindings.js';
 import { SessionStore } from '../src/sessions/session.store.js';
 import { StreamingService } from '../src/streaming/session.emitter.js';
 import { until } from './support/channel.js';
+import { statusesOf, storedMessages, textsOf, throughCuts } from './support/chat.js';
 import { newCredentials } from './support/client.js';
 import { disposeAll, gateway, type TestGateway } from './support/gateway.js';
 
@@ -31,22 +32,12 @@ function stockChat(
     headers: { Authorization: `Bearer ${key}` },
   });
   const chat = new Chat<UIMessage>({ id: sessionId, messages, transport });
-  const statuses: string[] = [];
-  chat['~registerStatusCallback'](() => statuses.push(chat.status));
-  return { chat, statuses };
-}
-
-function textsOf({ messages }: { messages: readonly UIMessage[] }): string[] {
-  return messages.map(({ parts }) => parts.map((part) => ('text' in part ? part.text : '')).join(''));
+  return { chat, statuses: statusesOf(chat) };
 }
 
 function answersOf(messages: readonly unknown[]): unknown[] {
   const plain = JSON.parse(JSON.stringify(messages)) as UIMessage[];
   return plain.filter(({ role }) => role === 'assistant');
-}
-
-async function storedOf({ get }: TestGateway, sessionId: string): Promise<unknown[]> {
-  return (await get(SessionStore).messages(sessionId, { limit: 100 }))?.messages ?? [];
 }
 
 /** Breaks every connection of HTTP on the server's side, in the middle of whatever it says. */
@@ -87,7 +78,7 @@ describe('useChat over HTTP, as it comes', () => {
     await sent;
     expect([...new Set(statuses)]).toEqual(['submitted', 'streaming', 'ready']);
     expect(textsOf(chat)).toEqual(['Tell me', 'one two']);
-    expect(answersOf(chat.messages)).toEqual(answersOf(await storedOf(running, credentials.sessionId)));
+    expect(answersOf(chat.messages)).toEqual(answersOf(await storedMessages(running, credentials.sessionId)));
     await until(() => !running.get(SessionBindings).isAttached(credentials.sessionId), 'it to be left');
   });
 
@@ -97,23 +88,12 @@ describe('useChat over HTTP, as it comes', () => {
     const { chat } = stockChat(running, credentials);
     const sent = chat.sendMessage({ text: 'Tell me' });
     const call = (await running.model.nextCall()).begin();
-    let text = '';
-    for (let cut = 0; cut < 5; cut += 1) {
-      call.text(`before ${cut}, `);
-      text += `before ${cut}, `;
-      await until(() => textsOf(chat).at(-1) === text, 'what came before the cut');
-      cutHttp(running);
-      await until(() => chat.status === 'error', 'the cut');
-      call.text(`after ${cut}. `);
-      text += `after ${cut}. `;
-      void chat.resumeStream();
-      await until(() => textsOf(chat).at(-1) === text, 'the rest');
-    }
+    const text = await throughCuts(chat, call, () => cutHttp(running));
     await sent;
     call.finish();
     await until(() => chat.status === 'ready', 'the end');
     expect(textsOf(chat)).toEqual(['Tell me', text]);
-    expect(answersOf(chat.messages)).toEqual(answersOf(await storedOf(running, credentials.sessionId)));
+    expect(answersOf(chat.messages)).toEqual(answersOf(await storedMessages(running, credentials.sessionId)));
     await chat.resumeStream();
     expect(chat.status).toBe('ready');
     expect(running.model.calls).toHaveLength(1);
@@ -137,7 +117,7 @@ describe('useChat over HTTP, as it comes', () => {
     call.text('two').finish();
     await resumed;
     expect(textsOf(chat)).toEqual(['Tell me', 'one two']);
-    expect(JSON.parse(JSON.stringify(chat.messages))).toEqual(await storedOf(running, sessionId));
+    expect(JSON.parse(JSON.stringify(chat.messages))).toEqual(await storedMessages(running, sessionId));
   });
 
   it('[HTTP-3] edits, regenerates and cancels', async () => {
@@ -165,7 +145,7 @@ describe('useChat over HTTP, as it comes', () => {
     expect(chat.messages.at(-1)?.metadata).toMatchObject({ status: 'cancelled' });
     const none = await fetch(stream, { method: 'DELETE', headers });
     expect([none.status, await none.json()]).toMatchObject([404, { error: { code: 'turn_not_found' } }]);
-    expect(textsOf({ messages: (await storedOf(running, sessionId)) as UIMessage[] })).toEqual(textsOf(chat));
+    expect(textsOf({ messages: await storedMessages(running, sessionId) })).toEqual(textsOf(chat));
   });
 
   it('[HTTP-3] a message that was sent before is not answered twice; another text of its id is a conflict', async () => {
@@ -327,7 +307,7 @@ describe('useChat over HTTP, as it comes', () => {
     const long = { ...payload, messages: [older, ...payload.messages] };
     const sent = await post(running, long, { Authorization: `Bearer ${key}` });
     expect([sent.status, await sent.text()]).toEqual([200, expect.stringContaining('"ok"')]);
-    expect(textsOf({ messages: (await storedOf(running, sessionId)) as UIMessage[] })).toEqual(['hi', 'ok']);
+    expect(textsOf({ messages: await storedMessages(running, sessionId) })).toEqual(['hi', 'ok']);
   });
 
   it('[HTTP-6] who does not read is caught up from the log when it reads again', async () => {

@@ -12,6 +12,7 @@ import {
 import { ModelError } from '../src/agents/model.provider.js';
 import { SessionStore } from '../src/sessions/session.store.js';
 import { until } from './support/channel.js';
+import { statusesOf, textsOf } from './support/chat.js';
 import { cutAll } from './support/cut.js';
 import { disposeAll, gateway, onDispose, temporaryDirectory } from './support/gateway.js';
 import { gatewayProcess } from './support/gateway.process.js';
@@ -34,13 +35,8 @@ function chatOn(session: MooringSession, messages: UIMessage[] = []) {
     transport: new MooringChatTransport(session),
     onError: (error) => errors.push(error),
   });
-  const statuses: string[] = [];
-  chat['~registerStatusCallback'](() => statuses.push(chat.status));
+  const statuses = statusesOf(chat);
   return { chat, statuses, errors };
-}
-
-function textsOf({ messages }: { messages: readonly UIMessage[] }): string[] {
-  return messages.map(({ parts }) => parts.map((part) => ('text' in part ? part.text : '')).join(''));
 }
 
 /** The stored conversation; what `useChat` shows lacks the metadata of what it sent itself. */

@@ -5,8 +5,8 @@ import { WebSocketChatTransport, type UIMessage } from 'ai';
 import { WebSocket } from 'ws';
 import { ChatSocket } from '../src/projections/chat.socket.js';
 import { SessionBindings } from '../src/sessions/session.bindings.js';
-import { SessionStore } from '../src/sessions/session.store.js';
 import { Channel, until } from './support/channel.js';
+import { statusesOf, storedMessages, textsOf, throughCuts } from './support/chat.js';
 import { newCredentials } from './support/client.js';
 import { disposeAll, gateway, onDispose, type TestGateway } from './support/gateway.js';
 
@@ -20,9 +20,7 @@ function stockChat({ url }: TestGateway, { sessionId, key }: { sessionId: string
   });
   onDispose(async () => transport.close());
   const chat = new Chat<UIMessage>({ id: sessionId, transport });
-  const statuses: string[] = [];
-  chat['~registerStatusCallback'](() => statuses.push(chat.status));
-  return { chat, statuses };
+  return { chat, statuses: statusesOf(chat) };
 }
 
 /** A socket as it is, for what no transport would send. */
@@ -53,14 +51,6 @@ const sendFrame = (id: string, text: string, more: object = {}) => ({
   ...more,
 });
 
-function textsOf({ messages }: { messages: readonly UIMessage[] }): string[] {
-  return messages.map(({ parts }) => parts.map((part) => ('text' in part ? part.text : '')).join(''));
-}
-
-async function storedOf({ get }: TestGateway, sessionId: string): Promise<unknown[]> {
-  return (await get(SessionStore).messages(sessionId, { limit: 100 }))?.messages ?? [];
-}
-
 function cutSockets({ get }: TestGateway): void {
   for (const socket of get(ChatSocket).sockets) socket.terminate();
 }
@@ -74,23 +64,12 @@ describe('useChat over a plain WebSocket, as it comes', () => {
     const { chat } = stockChat(running, credentials);
     const sent = chat.sendMessage({ text: 'Tell me' });
     const call = (await running.model.nextCall()).begin();
-    let text = '';
-    for (let cut = 0; cut < 5; cut += 1) {
-      call.text(`before ${cut}, `);
-      text += `before ${cut}, `;
-      await until(() => textsOf(chat).at(-1) === text, 'what came before the cut');
-      cutSockets(running);
-      await until(() => chat.status === 'error', 'the cut');
-      call.text(`after ${cut}. `);
-      text += `after ${cut}. `;
-      void chat.resumeStream();
-      await until(() => textsOf(chat).at(-1) === text, 'the rest');
-    }
+    const text = await throughCuts(chat, call, () => cutSockets(running));
     await sent;
     call.finish();
     await until(() => chat.status === 'ready', 'the end');
     expect(textsOf(chat)).toEqual(['Tell me', text]);
-    const stored = (await storedOf(running, credentials.sessionId)) as UIMessage[];
+    const stored = await storedMessages(running, credentials.sessionId);
     expect(JSON.parse(JSON.stringify(chat.messages.at(-1)))).toEqual(stored.at(-1));
     await chat.resumeStream();
     expect(chat.status).toBe('ready');

@@ -51,7 +51,7 @@ export class MooringChatTransport<Message extends UIMessage = UIMessage> impleme
     const { turnId, state } = await unlessAborted(ask(), abortSignal);
     const isOpen = state === 'queued' || state === 'running';
     if (!isOpen && !session.knows(turnId)) return closedStream();
-    return session.stream(turnId, streamOptions(abortSignal));
+    return session.stream(turnId, { signal: abortSignal });
   }
 
   async reconnectToStream({
@@ -62,7 +62,7 @@ export class MooringChatTransport<Message extends UIMessage = UIMessage> impleme
     await unlessAborted(session.opened(), abortSignal);
     // The running one, or the first that waits.
     const [turn] = session.state.turns;
-    return turn ? session.stream(turn.turnId, streamOptions(abortSignal)) : null;
+    return turn ? session.stream(turn.turnId, { signal: abortSignal }) : null;
   }
 
   #session(chatId: string): MooringSession {
@@ -78,10 +78,6 @@ async function retry(session: MooringSession, options: RetryOptions): Promise<Se
     for (const { kind, id } of session.state.outbox) if (kind === 'retry') session.discard(id);
     throw error;
   }
-}
-
-function streamOptions(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal ? { signal } : {};
 }
 
 /** @throws MooringError of parts that are no text */

@@ -8,7 +8,7 @@ import { ID_PATTERN, LIMITS } from '../protocol.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import { AgUiFormat } from './ag-ui.format.js';
-import { Callers, keyCookie } from './callers.js';
+import { Callers } from './callers.js';
 import { Conversations } from './conversations.js';
 import { HttpFilter } from './http.filter.js';
 import { HttpGuard } from './http.guard.js';
@@ -58,13 +58,13 @@ export class AgUiController {
   async run(@Req() request: Request, @Res() response: Response, @Body() body: unknown): Promise<void> {
     const { threadId, runId, messageId, text, agent } = runOf(body);
     limitText(text);
-    const caller = await this.callers.identify(request.headers);
-    const key = this.callers.newKey(request.headers);
-    if (key !== undefined) response.setHeader('Set-Cookie', keyCookie(key, request.headers));
+    const caller = await this.callers.welcome(request.headers, (cookie) =>
+      response.setHeader('Set-Cookie', cookie),
+    );
     const sink = new SseSink(response, new AgUiFormat({ threadId, runId }));
     sink.onClosed(this.limits.count(request));
     const order = { sessionId: threadId, messageId, text, agent, retry: false };
-    await this.conversations.answer({ ...caller, ...(key !== undefined && { key }) }, order, sink);
+    await this.conversations.answer(caller, order, sink);
   }
 }
 

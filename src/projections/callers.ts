@@ -44,6 +44,19 @@ export class Callers {
     return key === undefined ? { principal } : { principal, key };
   }
 
+  /**
+   * As {@link identify}, and who comes without a key is given one.
+   * @param setCookie is called with the header's value, before anything is answered
+   * @throws RequestError `unauthorized`, `invalid_payload`
+   */
+  async welcome(headers: IncomingHttpHeaders, setCookie: (cookie: string) => void): Promise<Caller> {
+    const caller = await this.identify(headers);
+    const key = this.newKey(headers);
+    if (key === undefined) return caller;
+    setCookie(keyCookie(key, headers));
+    return { ...caller, key };
+  }
+
   /** A new browser's key; undefined where it needs none. */
   newKey({ authorization, cookie }: IdentifyingHeaders): string | undefined {
     if (this.config.auth.mode === 'jwt' || authorization !== undefined) return undefined;

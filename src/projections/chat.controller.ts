@@ -18,7 +18,7 @@ import { AddressLimits } from '../gateway/address.limits.js';
 import { HistoryDto } from '../gateway/chat.dto.js';
 import { toDto } from '../gateway/payload.pipe.js';
 import type { UIMessage } from '../protocol.js';
-import { Callers, keyCookie } from './callers.js';
+import { Callers } from './callers.js';
 import { chatId, chatOrder } from './chat.request.js';
 import { Conversations } from './conversations.js';
 import { HttpFilter } from './http.filter.js';
@@ -41,14 +41,10 @@ export class ChatController {
   @Post()
   async send(@Req() request: Request, @Res() response: Response, @Body() body: unknown): Promise<void> {
     const order = chatOrder(body);
-    const caller = await this.callers.identify(request.headers);
-    const key = this.callers.newKey(request.headers);
-    if (key !== undefined) response.setHeader('Set-Cookie', keyCookie(key, request.headers));
-    await this.conversations.answer(
-      { ...caller, ...(key !== undefined && { key }) },
-      order,
-      this.#sink(request, response),
+    const caller = await this.callers.welcome(request.headers, (cookie) =>
+      response.setHeader('Set-Cookie', cookie),
     );
+    await this.conversations.answer(caller, order, this.#sink(request, response));
   }
 
   /** The running answer from its start; 204 where none runs. */

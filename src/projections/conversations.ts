@@ -44,12 +44,15 @@ export class Conversations {
   async answer(caller: Caller, order: TurnOrder, sink: TurnSink): Promise<void> {
     const { sessionId, messageId, retry, text, whenBusy, agent } = order;
     const connection = await this.#open(caller, { sessionId, create: true, agent }, sink);
-    await this.#orLeave(connection, async () => {
+    try {
       const result = retry
         ? await this.loop.retry({ sessionId, retryId: randomUUID(), messageId, text })
         : await this.loop.send({ sessionId, messageId, text: text ?? '', whenBusy });
       connection.follow(result);
-    });
+    } catch (error) {
+      await this.sessions.disconnect(connection);
+      throw error;
+    }
   }
 
   /** Writes the open turn's answer from its start; false: the session is idle, or there is none. */
@@ -109,15 +112,6 @@ export class Conversations {
       return await visit();
     } finally {
       await this.sessions.disconnect(connection);
-    }
-  }
-
-  async #orLeave(connection: TurnConnection, begin: () => Promise<void>): Promise<void> {
-    try {
-      await begin();
-    } catch (error) {
-      await this.sessions.disconnect(connection);
-      throw error;
     }
   }
 }
