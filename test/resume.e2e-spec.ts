@@ -126,6 +126,25 @@ describe.each(['memory', 'sqlite'])('resume, %s store', (STORE) => {
     expect(late.received.length).toBeGreaterThan(4);
   });
 
+  it('[RES-10] an ended answer is replayed to its end, also where one piece is longer than a step', async () => {
+    const { client, model } = await gateway({ STORE });
+    const [watcher, late] = [await client(), await client()];
+    const credentials = newCredentials();
+    const { position } = await watcher.open({ ...credentials, create: true });
+    await watcher.send(credentials.sessionId, 'A long story.');
+    const call = (await model.nextCall()).begin();
+    const pieces = Array.from('abcde', (letter) => letter.repeat(LIMITS.replayLength + 1));
+    for (const piece of pieces) {
+      call.text(piece);
+      await watcher.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
+    }
+    call.finish();
+    await watcher.turn('completed');
+    const opened = await late.open({ ...credentials, position });
+    await late.turn('completed');
+    expect(textOf([...opened.events, ...late.events]) === pieces.join('')).toBe(true);
+  });
+
   it('[RES-6] past the resume window an ended turn is a snapshot', async () => {
     const { client, model } = await gateway({ STORE, RESUME_WINDOW: '20ms' });
     model.autoAnswer = (call) => call.answer('ok');

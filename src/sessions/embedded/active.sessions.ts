@@ -1,9 +1,9 @@
-import { LIMITS, type EventPacket, type SessionEvent, type UIMessageChunk } from '../../protocol.js';
+import { LIMITS, type EventPacket, type SessionEvent } from '../../protocol.js';
 import type { Clock } from '../../clock.js';
-import { isDelta, textOf } from '../coalescer.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { isBusy, type Change, type Session } from '../session.js';
 import { SessionDamaged } from '../session.store.js';
+import { eventSize, segmentsOf } from './log.segments.js';
 import type { LogSegment, SessionTables, Write } from './session.tables.js';
 
 /** A session in memory: while a socket is bound to it, a turn is open, or a call is on its way. */
@@ -117,8 +117,8 @@ export class ActiveSessions {
       writes.push({ kind: 'settle', sessionId, request, state });
     }
     if (turn === 'ended') {
-      const segment = { from: active.logFrom, to: change.session.seq, sealedAt: at, events: log };
-      writes.push({ kind: 'segment', sessionId, segment });
+      for (const segment of segmentsOf(active.logFrom, log, at))
+        writes.push({ kind: 'segment', sessionId, segment });
     } else if (events.length > 0) {
       writes.push({ kind: 'events', sessionId, from, events });
     }
@@ -146,7 +146,20 @@ export class ActiveSessions {
     sealedSince: number,
     limit = Infinity,
   ): { events: SessionEvent[]; rest: boolean } | undefined {
-    if (seq >= active.logFrom) return begin(active.log.slice(seq - active.logFrom), limit);
+    const held = this.#heldAfter(active, seq, sealedSince, limit);
+    if (!held) return undefined;
+    const events = begin(held, limit);
+    return { events, rest: (events.at(-1)?.seq ?? seq) < active.session.seq };
+  }
+
+  /** As above, and not much more than the limit. */
+  #heldAfter(
+    active: ActiveSession,
+    seq: number,
+    sealedSince: number,
+    limit: number,
+  ): SessionEvent[] | undefined {
+    if (seq >= active.logFrom) return active.log.slice(seq - active.logFrom);
     let events: SessionEvent[] = [];
     let size = 0;
     let reached = seq;
@@ -159,14 +172,14 @@ export class ActiveSessions {
         reached = segment.to;
         // What is more than enough is not read: who comes back from far away takes many such steps.
         if (limit < Infinity) size += sizeOf(next);
-        if (size > limit) return begin(events, limit);
+        if (size > limit) return events;
       }
     } catch (error) {
       // What cannot be read is as good as trimmed: a client gets a snapshot, an abandoned turn ends without text.
       if (error instanceof SessionDamaged) return undefined;
       throw error;
     }
-    return reached === active.logFrom ? begin(events.concat(active.log), limit) : undefined;
+    return reached === active.logFrom ? events.concat(active.log) : undefined;
   }
 
   async setAttached(sessionId: string, attached: boolean): Promise<void> {
@@ -190,12 +203,12 @@ export class ActiveSessions {
   }
 
   async #seal(active: ActiveSession, sealedAt: number | undefined): Promise<void> {
-    const { sessionId, seq } = active.session;
+    const { sessionId } = active.session;
     if (active.log.length === 0) return;
-    const segment = { from: active.logFrom, to: seq, sealedAt, events: active.log };
+    const segments = segmentsOf(active.logFrom, active.log, sealedAt);
     await this.tables.commit([
       { kind: 'session', session: active.session },
-      { kind: 'segment', sessionId, segment },
+      ...segments.map((segment) => ({ kind: 'segment' as const, sessionId, segment })),
     ]);
     this.#sealed(active);
   }
@@ -267,22 +280,13 @@ function isPast(segment: LogSegment, sealedSince: number): boolean {
 }
 
 /** The first events within the limit, at least one. */
-function begin(events: SessionEvent[], limit: number): { events: SessionEvent[]; rest: boolean } {
-  if (limit === Infinity) return { events, rest: false };
+function begin(events: SessionEvent[], limit: number): SessionEvent[] {
+  if (limit === Infinity) return events;
   let size = 0;
   const end = events.findIndex((event) => (size += eventSize(event)) > limit);
-  if (end < 0) return { events, rest: false };
-  const given = events.slice(0, Math.max(1, end));
-  return { events: given, rest: given.length < events.length };
+  return end < 0 ? events : events.slice(0, Math.max(1, end));
 }
 
 function sizeOf(events: readonly SessionEvent[]): number {
   return events.reduce((size, event) => size + eventSize(event), 0);
-}
-
-/** Of a delta its text, which is merged with its neighbours'. What is stored may have been damaged. */
-function eventSize(event: SessionEvent): number {
-  const chunk: UIMessageChunk | undefined = event.type === 'chunk' ? event.chunk : undefined;
-  const text: unknown = chunk && isDelta(chunk) ? textOf(chunk) : undefined;
-  return typeof text === 'string' ? text.length : JSON.stringify(event).length;
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { SessionEvent } from '../../protocol.js';
+import { segmentsOf } from '../embedded/log.segments.js';
 import { isSameBoot } from './boot.id.js';
 import { all, one } from './sqlite.rows.js';
 import { transaction } from './sqlite.transaction.js';
@@ -90,10 +91,11 @@ function putSegments(db: DatabaseSync, tails: ReadonlyMap<string, Tail | undefin
   for (const [sessionId, tail] of tails) {
     if (!tail) continue;
     if (tail.events.length > 0) {
-      const to = tail.sealedSeq + tail.events.length;
-      put.run(sessionId, tail.sealedSeq, to, tail.running ? null : now, JSON.stringify(tail.events));
+      for (const { from, to, events } of segmentsOf(tail.sealedSeq, tail.events, now))
+        put.run(sessionId, from, to, tail.running ? null : now, JSON.stringify(events));
       if (!tail.running) seal.run(now, sessionId);
-      reach.run(to, to, sessionId);
+      const reached = tail.sealedSeq + tail.events.length;
+      reach.run(reached, reached, sessionId);
     }
     // Events are missing, against all expectation: what there is does not lead up to the session's seq.
     renew.run(sessionId);
