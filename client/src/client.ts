@@ -65,7 +65,9 @@ export class MooringClient {
     const present = this.#sessions.get(id);
     if (present) return present;
     const kept = new Kept(this.#storage, `mooring.session.${name}`, isCredentials);
-    const known = credentials ? Promise.resolve(credentials) : keptOrNew(kept);
+    const known = credentials
+      ? Promise.resolve(credentials)
+      : kept.change((present) => present ?? newCredentials());
     const outboxKey = known.then(({ sessionId }) => `mooring.outbox.${sessionId}`);
     const session = new MooringSession({
       ...order,
@@ -99,9 +101,12 @@ export class MooringClient {
     this.#connection.connect();
   }
 
-  /** For tests and demonstrations: drops the transport as a lost network does; it comes back by itself. */
-  dropConnection(): void {
-    this.#connection.drop();
+  /**
+   * For tests and demonstrations: drops the transport as a lost network does; it comes back by itself.
+   * @param awayMs after so many milliseconds, 5,000 at most, instead of the usual pause
+   */
+  dropConnection(awayMs?: number): void {
+    this.#connection.drop(awayMs);
   }
 
   /** Leaves all sessions, which go on without us, and disconnects. */
@@ -119,12 +124,4 @@ export class MooringClient {
       return askOnce(this.#connection, name, payload);
     });
   }
-}
-
-async function keptOrNew(kept: Kept<Credentials>): Promise<Credentials> {
-  const known = await kept.read();
-  if (known) return known;
-  const made = newCredentials();
-  await kept.change(() => made);
-  return made;
 }

@@ -153,8 +153,16 @@ export class Connection {
   }
 
   /** Drops the transport in the middle of whatever happens, as a lost network does. It comes back by itself. */
-  drop(): void {
-    this.#socket.io.engine?.close();
+  drop(awayMs?: number): void {
+    const manager = this.#socket.io;
+    if (awayMs !== undefined) {
+      const { reconnectionDelay = RECONNECT_MS, randomizationFactor = 0.5 } = this.options.socket ?? {};
+      manager.reconnectionDelay(awayMs).randomizationFactor(0);
+      this.#socket.once('connect', () =>
+        manager.reconnectionDelay(reconnectionDelay).randomizationFactor(randomizationFactor),
+      );
+    }
+    manager.engine?.close();
   }
 
   /** Tries again after a refusal. */

@@ -52,19 +52,41 @@ export class Kept<Value> {
     }
   }
 
-  /** Changes what is there now, which another tab may have written; undefined removes it. */
-  change(change: (value: Value | undefined) => Value | undefined): Promise<void> {
-    const changed = this.#last.then(async () => {
-      const value = change(await this.read());
-      try {
-        const key = await this.key;
-        if (value === undefined) await this.storage.removeItem(key);
-        else await this.storage.setItem(key, JSON.stringify(value));
-      } catch {
-        // As above.
-      }
-    });
+  /**
+   * Changes what is there now, which another tab may have written; undefined removes it.
+   * @returns what is there then
+   */
+  change<Changed extends Value | undefined>(change: (value: Value | undefined) => Changed): Promise<Changed> {
+    const changed = this.#last.then(() =>
+      alone(async () => {
+        const value = change(await this.read());
+        try {
+          const key = await this.key;
+          if (value === undefined) await this.storage.removeItem(key);
+          else await this.storage.setItem(key, JSON.stringify(value));
+        } catch {
+          // As above.
+        }
+        return value;
+      }),
+    );
     this.#last = changed;
     return changed;
+  }
+}
+
+interface WithLocks {
+  locks?: { request<Result>(name: string, task: () => Promise<Result>): Promise<Result> };
+}
+
+/** With no other tab in between, where the Web Locks API is to be had: two tabs may be opened at once. */
+async function alone<Result>(task: () => Promise<Result>): Promise<Result> {
+  const { navigator } = globalThis as { navigator?: WithLocks };
+  if (!navigator?.locks) return task();
+  try {
+    return await navigator.locks.request('mooring', task);
+  } catch {
+    // Refused, as it is to a frame of an opaque origin.
+    return task();
   }
 }

@@ -59,7 +59,8 @@ export function useMooringChat<Message extends UIMessage = UIMessage>(
   });
   const { messages, setMessages, resumeStream, stop: leave, sendMessage: sendNow } = chat;
   const isBusy = chat.status === 'submitted' || chat.status === 'streaming';
-  const begun = useMemo(() => begunMessages<Message>(state), [state.messages, state.turns]);
+  const { messages: stored, turns } = state;
+  const begun = useMemo(() => begunMessages<Message>({ messages: stored, turns }), [stored, turns]);
   const running = state.turns.find((turn) => turn.state === 'running')?.turnId;
 
   /** The turn whose stream was asked for last; each is asked for once. */
@@ -70,17 +71,21 @@ export function useMooringChat<Message extends UIMessage = UIMessage>(
     if (isBusy) {
       // The stream writes the answer, and what was just sent may not be stored yet: only older pages are put before.
       const older = begun.findIndex(({ id }) => id === messages[0]?.id);
-      if (older > 0) setMessages((shown) => [...begun.slice(0, older), ...shown]);
+      if (older > 0) setMessages((shown) => withOlder(shown, begun));
       return;
     }
     setMessages(begun);
     if (running === undefined || resumed.current === running) return;
     resumed.current = running;
     void resumeStream();
+    // What is shown changes with each word; only the stored messages, or the stream's end, change what should be.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [begun, isBusy, running, setMessages, resumeStream]);
 
   const busy = useRef(isBusy);
-  busy.current = isBusy;
+  useEffect(() => {
+    busy.current = isBusy;
+  }, [isBusy]);
   const sendMessage = useCallback<typeof sendNow>(
     async (message, sendOptions) => {
       if (message === undefined || message.messageId !== undefined) return sendNow(message, sendOptions);
@@ -112,6 +117,12 @@ export function useMooringChat<Message extends UIMessage = UIMessage>(
   return { ...chat, sendMessage, stop, session, state, queue };
 }
 
+/** Whether a page is missing is seen by the messages of now: those that are drawn may be older (`throttle`). */
+function withOlder<Message extends UIMessage>(shown: Message[], begun: readonly Message[]): Message[] {
+  const missing = begun.findIndex(({ id }) => id === shown[0]?.id);
+  return missing > 0 ? [...begun.slice(0, missing), ...shown] : shown;
+}
+
 const ids = new WeakMap<MooringSession, string>();
 let count = 0;
 
@@ -126,7 +137,10 @@ function idOf(session: MooringSession): string {
 }
 
 /** The conversation without the messages whose turns have yet to begin. */
-function begunMessages<Message extends UIMessage>({ messages, turns }: SessionState): Message[] {
+function begunMessages<Message extends UIMessage>({
+  messages,
+  turns,
+}: Pick<SessionState, 'messages' | 'turns'>): Message[] {
   const waiting = new Set(turns.filter(({ state }) => state === 'queued').map(({ messageId }) => messageId));
   // Both are the AI SDK's UI messages; an application names its own metadata.
   return messages.filter(({ id }) => !waiting.has(id)) as unknown as Message[];
