@@ -1,6 +1,7 @@
 import js from '@eslint/js';
 import boundaries from 'eslint-plugin-boundaries';
 import { defineConfig, globalIgnores } from 'eslint/config';
+import reactHooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
 /** Which folders and root files of src each may import, besides its own files. What is not named is forbidden. */
@@ -33,7 +34,7 @@ export default defineConfig(
   globalIgnores(['dist/', 'coverage/', 'data/', '**/node_modules/', '**/dist/']),
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -54,6 +55,10 @@ export default defineConfig(
         { selector: 'ExportAllDeclaration[exported=null]', message: 'No `export *`: name what is exported.' },
       ],
     },
+  },
+  {
+    files: ['web/src/**/*.tsx', 'web/src/use-*.ts', 'client/src/use-*.ts'],
+    extends: [reactHooks.configs.flat.recommended],
   },
   {
     files: ['src/**/*.ts'],
@@ -129,7 +134,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['src/**/*.spec.ts', 'client/src/**/*.spec.ts', 'test/**/*.ts'],
+    files: ['src/**/*.spec.ts', 'client/src/**/*.spec.ts', 'web/src/**/*.spec.ts', 'test/**/*.ts'],
     rules: {
       // Matchers such as expect.any() are typed any, and a mock's method is named without being called.
       '@typescript-eslint/no-unsafe-assignment': 'off',

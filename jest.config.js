@@ -2,7 +2,7 @@
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>'],
-  testMatch: ['src', 'client/src', 'test'].flatMap((folder) => [
+  testMatch: ['src', 'client/src', 'web/src', 'test'].flatMap((folder) => [
     `<rootDir>/${folder}/**/*.spec.ts`,
     `<rootDir>/${folder}/**/*-spec.ts`,
   ]),

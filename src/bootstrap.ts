@@ -12,7 +12,7 @@ import { SocketAdapter } from './gateway/socket.adapter.js';
 import { GatewayLogger } from './ops/gateway.logger.js';
 import { LIMITS } from './protocol.js';
 
-const WEB_DIR = fileURLToPath(new URL('../web', import.meta.url));
+const WEB_DIR = fileURLToPath(new URL('../web/dist', import.meta.url));
 
 /** The page runs its own files only, and talks to nobody but this server. */
 const CONTENT_SECURITY_POLICY = [

@@ -9,7 +9,7 @@ import { disposeAll, gateway, temporaryDirectory } from './support/gateway.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const DOCUMENT = join(ROOT, 'web', 'docs', 'asyncapi.json');
+const DOCUMENT = join(ROOT, 'web', 'public', 'docs', 'asyncapi.json');
 
 describe('the contract as a document', () => {
   afterEach(disposeAll);
@@ -18,7 +18,7 @@ describe('the contract as a document', () => {
     const folder = await temporaryDirectory();
     await run(process.execPath, [join(ROOT, 'docs', 'build', 'main.ts'), folder]);
     for (const name of ['asyncapi.json', 'index.html']) {
-      expect(readFileSync(join(ROOT, 'web', 'docs', name), 'utf8')).toBe(
+      expect(readFileSync(join(ROOT, 'web', 'public', 'docs', name), 'utf8')).toBe(
         readFileSync(join(folder, name), 'utf8'),
       );
     }

@@ -22,7 +22,7 @@ async function unattended({ get }: TestGateway): Promise<void> {
     await chat.away();
     await unattended(running);
     call.text('two ');
-    expect(await chat.messages()).toEqual(['user sent: Tell me', 'assistant streaming: one ']);
+    expect(await chat.messages()).toEqual(['user sent: Tell me', 'assistant streaming: one']);
     await chat.connected();
     await chat.shows('user sent: Tell me', 'assistant streaming: one two ');
     call.text('three').finish();

@@ -27,7 +27,7 @@ const GROUPS = [...new Set(RULES.map(({ id }) => id.split('-')[0]))].join('|');
 
 /** Also the suites that specs share: their titles are those of whoever runs them. */
 function specFiles(): string[] {
-  return ['src', 'client/src', 'test'].flatMap((folder) =>
+  return ['src', 'client/src', 'web/src', 'test'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => /[.-](spec|contract|property)\.ts$/.test(name))
       .map((name) => join(folder, name)),

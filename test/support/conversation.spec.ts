@@ -448,33 +448,3 @@ describe("the client package's conversation", () => {
     expect(conversation.state.messages[0]).toBe(first);
   });
 });
-
-interface PageView {
-  messages: UIMessage[];
-  turns: { turnId: string; messageId: string; state: string }[];
-}
-
-interface PageModule {
-  EMPTY_CONVERSATION: PageView;
-  applyOpened: Fold<PageView>['applyOpened'];
-  applyEvents: Fold<PageView>['applyEvents'];
-}
-
-describe("the page's conversation", () => {
-  it('shows what is stored, likewise', async () => {
-    const path = '../../web/conversation.js';
-    const page = (await import(path)) as PageModule;
-    const fold: Fold<PageView> = {
-      empty: () => page.EMPTY_CONVERSATION,
-      applyOpened: page.applyOpened,
-      applyEvents: page.applyEvents,
-      messages: (view) => view.messages,
-      turns: (view) => view.turns,
-    };
-    // The page keeps the ids of parts, to find the one that a delta lengthens.
-    checkClients(fold, (message) => ({
-      ...message,
-      parts: message.parts.map((part) => ({ ...part, id: undefined })),
-    }));
-  });
-});

@@ -4,10 +4,10 @@ import { until } from './channel.js';
 /** What a browser writes where the network fails, which a test does on purpose. */
 const NETWORK = /WebSocket connection to|Failed to load resource: net::/;
 
-/** Read at one moment, in the page. */
+/** Read at one moment, in the page. Markdown shows no space at the end of a text. */
 const MESSAGES = `[...document.querySelectorAll('[data-testid=message]')].map((message) => {
   const texts = [...message.querySelectorAll('[data-testid=text]')].map((text) => text.textContent);
-  return message.dataset.role + ' ' + message.dataset.status + ': ' + texts.join('');
+  return message.dataset.role + ' ' + (message.dataset.status + ': ' + texts.join('')).trimEnd();
 })`;
 
 /** The chat page in a tab, as a person sees it. */
@@ -60,11 +60,12 @@ export class ChatPage {
 
   /** Waits until these messages are shown, and no others. */
   async shows(...rows: string[]): Promise<void> {
+    const expected = JSON.stringify(rows.map((row) => row.trimEnd()));
     let last: string[] = [];
     await until(async () => {
       last = await this.messages();
-      return JSON.stringify(last) === JSON.stringify(rows);
-    }, JSON.stringify(rows)).catch((error: unknown) => {
+      return JSON.stringify(last) === expected;
+    }, expected).catch((error: unknown) => {
       throw new Error(`${String(error)}; the page shows ${JSON.stringify(last)}`);
     });
   }
