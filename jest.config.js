@@ -4,14 +4,27 @@ export default {
   roots: ['<rootDir>'],
   testMatch: ['src', 'client/src', 'web/src', 'test'].flatMap((folder) => [
     `<rootDir>/${folder}/**/*.spec.ts`,
+    `<rootDir>/${folder}/**/*.spec.tsx`,
     `<rootDir>/${folder}/**/*-spec.ts`,
   ]),
   // Compiled output and caches hold copies of modules, not tests.
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
-  extensionsToTreatAsEsm: ['.ts'],
+  extensionsToTreatAsEsm: ['.ts', '.tsx'],
   // Sources import './x.js' as Node wants it; under jest the file is still './x.ts'.
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {
+    '^.+\\.tsx$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2023',
+          parser: { syntax: 'typescript', tsx: true },
+          transform: { react: { runtime: 'automatic' } },
+        },
+        module: { type: 'es6' },
+        sourceMaps: 'inline',
+      },
+    ],
     '^.+\\.ts$': [
       '@swc/jest',
       {

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -13,6 +14,7 @@ import { GatewayLogger } from './ops/gateway.logger.js';
 import { LIMITS } from './protocol.js';
 
 const WEB_DIR = fileURLToPath(new URL('../web/dist', import.meta.url));
+const ASSETS_DIR = join(WEB_DIR, 'assets');
 
 /** The page runs its own files only, and talks to nobody but this server. */
 const CONTENT_SECURITY_POLICY = [
@@ -55,7 +57,7 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
   if (config.corsOrigins) app.enableCors({ origin: [...config.corsOrigins], credentials: true });
   // Nothing else reads a body: what is sent elsewhere is not even parsed.
   app.useBodyParser('json', { limit: LIMITS.bodyBytes, type: isJsonOfApi });
-  app.useStaticAssets(WEB_DIR, { maxAge: 0 });
+  app.useStaticAssets(WEB_DIR, { maxAge: 0, setHeaders: keepForever });
   try {
     await app.listen(config.port, config.host);
   } catch (error) {
@@ -63,6 +65,11 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
     throw listenError(error, config);
   }
   return { app, url: await urlOf(app) };
+}
+
+/** The build names these files after what is in them. */
+function keepForever(response: ServerResponse, path: string): void {
+  if (path.startsWith(ASSETS_DIR)) response.setHeader('Cache-Control', 'public, max-age=31536000, immutable');
 }
 
 function isJsonOfApi({ url, headers }: IncomingMessage): boolean {

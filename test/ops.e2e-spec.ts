@@ -234,7 +234,15 @@ describe('the web server', () => {
     expect(page.headers.get('x-content-type-options')).toBe('nosniff');
     expect(page.headers.get('referrer-policy')).toBe('no-referrer');
     expect(page.headers.get('x-powered-by')).toBeNull();
-    expect(await page.text()).toContain('Mooring');
+    expect(page.headers.get('cache-control')).toBe('public, max-age=0');
+    const html = await page.text();
+    expect(html).toContain('Mooring');
+    const [script] = /\/assets\/[\w-]+\.js/.exec(html) ?? [];
+    const asset = await fetch(`${url}${script}`);
+    expect([asset.status, asset.headers.get('cache-control')]).toEqual([
+      200,
+      'public, max-age=31536000, immutable',
+    ]);
     expect((await fetch(`${url}/socket.io/socket.io.esm.min.js`)).status).toBe(200);
   });
 

@@ -43,6 +43,8 @@ export function useBrowser(): Visitors {
   const visitors: Visitors = {
     visitor: async (options) => {
       const made = await browser.newContext(options);
+      // Less than a test has: what it waited for in vain is told.
+      made.setDefaultTimeout(20_000);
       onDispose(() => made.close());
       return made;
     },

@@ -116,7 +116,8 @@ export function Chat(props: Props): ReactNode {
     if (!isNew || state.ended) router.showNew();
     composer.current?.focus();
   };
-  const lastAnswer = messages.findLast(({ role }) => role === 'assistant');
+  // The session's own, which is as old as `running`: what is drawn may be older.
+  const lastAnswer = state.messages.findLast(({ role }) => role === 'assistant');
   const agentName = agents.find(({ id }) => id === state.agent)?.name;
 
   return (
@@ -194,7 +195,7 @@ export function Chat(props: Props): ReactNode {
       <Announcer
         connection={connection.state}
         running={running?.turnId}
-        answer={lastAnswer ? textOf(lastAnswer) : ''}
+        answer={lastAnswer ? textOf(lastAnswer as ChatMessage) : ''}
       />
     </div>
   );

@@ -1,7 +1,7 @@
-import { useEffect, useRef, useSyncExternalStore, type ReactNode } from 'react';
+import { useEffect, useEffectEvent, useRef, useSyncExternalStore, type ReactNode } from 'react';
+import { MooringError } from 'mooring-client';
 import type { ConversationRouter } from './conversation.router.js';
 import { wordsOf } from './words.js';
-import { MooringError } from 'mooring-client';
 
 interface Props {
   router: ConversationRouter;
@@ -16,15 +16,16 @@ export function ConversationNav({ router, isOpen, onClose, onProblem }: Props): 
   const items = useSyncExternalStore(list.subscribe, () => list.items);
   const { name: shown } = useSyncExternalStore(router.subscribe, () => router.shown);
   const close = useRef<HTMLButtonElement>(null);
+  const onKey = useEffectEvent(({ key }: KeyboardEvent) => {
+    if (key === 'Escape') onClose();
+  });
   useEffect(() => {
     if (!isOpen) return;
     close.current?.focus();
-    const onKey = ({ key }: KeyboardEvent): void => {
-      if (key === 'Escape') onClose();
-    };
-    addEventListener('keydown', onKey);
-    return () => removeEventListener('keydown', onKey);
-  }, [isOpen, onClose]);
+    const listener = (event: KeyboardEvent): void => onKey(event);
+    addEventListener('keydown', listener);
+    return () => removeEventListener('keydown', listener);
+  }, [isOpen]);
 
   const remove = (name: string, title: string): void => {
     if (!confirm(`Delete “${title}” for everyone? It cannot be brought back.`)) return;

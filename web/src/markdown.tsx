@@ -1,8 +1,8 @@
-import { memo, useRef, useState, type ComponentProps, type ReactNode } from 'react';
-import ReactMarkdown, { type Components } from 'react-markdown';
+import { memo, useRef, useState, type ComponentProps, type JSX, type ReactNode } from 'react';
+import ReactMarkdown, { type Components, type ExtraProps } from 'react-markdown';
 import rehypeHighlight from 'rehype-highlight';
 import remarkGfm from 'remark-gfm';
-import remend from 'remend';
+import remend, { type RemendOptions } from 'remend';
 import { CopyButton } from './copy-button.js';
 import { splitBlocks, type Block } from './markdown.blocks.js';
 
@@ -18,7 +18,7 @@ export function Markdown({ text, streaming }: { text: string; streaming: boolean
   return blocks.map(({ start, source }, index) => (
     <MarkdownBlock
       key={start}
-      source={streaming && index === blocks.length - 1 ? remend(source) : source}
+      source={streaming && index === blocks.length - 1 ? remend(source, HALF_WRITTEN) : source}
       definitions={source.includes('[') ? definitions : ''}
     />
   ));
@@ -31,25 +31,32 @@ const MarkdownBlock = memo(({ source, definitions }: { source: string; definitio
 ));
 MarkdownBlock.displayName = 'MarkdownBlock';
 
+/** HTML is text here, and shown as far as it is written. */
+const HALF_WRITTEN: RemendOptions = { htmlTags: false };
 const REMARK = [remarkGfm];
 const REHYPE: ComponentProps<typeof ReactMarkdown>['rehypePlugins'] = [[rehypeHighlight, { detect: false }]];
 
 const COMPONENTS: Components = {
   a: ({ href, children }) => <OutwardLink href={href}>{children}</OutwardLink>,
-  img: ({ src, alt }) => <OutwardLink href={String(src)}>{alt || 'Image'}</OutwardLink>,
+  img: ({ src, alt }) => <OutwardLink href={src}>{alt || (src as string)}</OutwardLink>,
   table: ({ children }) => (
     <div className="table" tabIndex={0} role="region" aria-label="Table">
       <table>{children}</table>
     </div>
   ),
   pre: CodeBlock,
-  // The page's own headings stand above those of an answer.
-  h1: ({ children }) => <h3>{children}</h3>,
-  h2: ({ children }) => <h4>{children}</h4>,
-  h3: ({ children }) => <h5>{children}</h5>,
-  h4: ({ children }) => <h6>{children}</h6>,
-  h5: ({ children }) => <h6>{children}</h6>,
+  h1: AnswerHeading,
+  h2: AnswerHeading,
+  h3: AnswerHeading,
+  h4: AnswerHeading,
+  h5: AnswerHeading,
+  h6: AnswerHeading,
 };
+
+/** Models begin with any level: whoever goes from heading to heading finds no level left out below the author's. */
+function AnswerHeading({ node, children }: JSX.IntrinsicElements['h1'] & ExtraProps): ReactNode {
+  return <h3 className={node?.tagName}>{children}</h3>;
+}
 
 function OutwardLink({ href, children }: { href?: string | undefined; children: ReactNode }): ReactNode {
   if (!href) return children;

@@ -28,7 +28,8 @@ export const MessageView = memo(Message, isSame);
 function Message({ entry, isEditing, onAction, onEdited }: Props): ReactNode {
   const { id, role, status, parts, author, note, actions } = entry;
   const isWaiting = status === 'streaming' && !speaks(parts);
-  const hasFooter = !isEditing && (note !== undefined || actions.length > 0);
+  // A person's has its place in any case: nothing below moves when it can be edited.
+  const hasFooter = !isEditing && (role === 'user' || note !== undefined || actions.length > 0);
   return (
     <li
       data-testid="message"
@@ -37,7 +38,7 @@ function Message({ entry, isEditing, onAction, onEdited }: Props): ReactNode {
       data-status={status}
       data-waiting={isWaiting || undefined}
     >
-      {author && <p className="author">{author}</p>}
+      {author && <h2 className="author">{author}</h2>}
       {isEditing ? (
         <EditForm text={textOf(entry)} onDone={(text) => onEdited(id, text)} />
       ) : (
