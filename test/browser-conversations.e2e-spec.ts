@@ -113,7 +113,7 @@ import { useBrowser } from './support/visitors.js';
   it('[WEB-5] one that is gone when it is gone back to is replaced, and taken off the list', async () => {
     const { running, chat } = await twoConversations();
     const { sessions } = await running.get(SessionStore).list({ limit: 9 });
-    const first = sessions.reduce((one, two) => (one.createdAt < two.createdAt ? one : two));
+    const first = sessions.reduce((one, two) => (one.updatedAt < two.updatedAt ? one : two));
     await running.get(AgentLoopService).close(first.sessionId);
     await chat.page.getByRole('button', { name: 'first', exact: true }).click();
     await chat.at('notice').getByText('a new one').waitFor();
