@@ -40,8 +40,10 @@ export class ChatPage {
     return this.page.getByTestId(testId);
   }
 
+  /** Its session is bound, and its agents are listed. */
   async connected(): Promise<void> {
     await this.page.locator('[data-testid=connection][data-state=connected]').waitFor();
+    await this.page.locator('[data-testid=agent-select]:enabled').waitFor();
   }
 
   async away(): Promise<void> {
