@@ -16,6 +16,7 @@ const MAY_IMPORT = {
   gateway: ['agents', 'streaming', 'sessions', ...LEAVES],
   projections: ['gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
   ops: ['gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
+  testing: ['root', 'agents', ...LEAVES],
   root: ['ops', 'projections', 'gateway', 'agents', 'streaming', 'sessions', ...LEAVES],
 };
 const ROOT_FILES = {

@@ -5,7 +5,7 @@ import type { Server } from 'socket.io';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type JWTPayload } from 'jose';
 import { ChatGateway } from '../src/gateway/chat.gateway.js';
 import type { Position } from '../src/protocol.js';
-import { Channel } from './support/channel.js';
+import { Channel } from '../src/testing/channel.js';
 import { TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
 

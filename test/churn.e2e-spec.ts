@@ -6,7 +6,7 @@ import { newCredentials, type TestClient } from './support/client.js';
 import { cutOne } from './support/cut.js';
 import { disposeAll, gateway, onDispose, type TestGateway } from './support/gateway.js';
 import { Guest, type Credentials } from './support/guest.js';
-import type { ModelCall } from './support/scripted.model.js';
+import type { ModelCall } from '../src/testing/scripted.model.js';
 
 const SESSIONS = 3;
 const GUESTS = 8;

@@ -3,7 +3,8 @@ import { Clock } from '../src/clock.js';
 import { SessionReaper } from '../src/sessions/session.reaper.js';
 import { SessionStore } from '../src/sessions/session.store.js';
 import { TurnLease } from '../src/sessions/turn.lease.js';
-import { Channel, until } from './support/channel.js';
+import { Channel } from '../src/testing/channel.js';
+import { until } from './support/channel.js';
 import { newCredentials, TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose, temporaryDirectory } from './support/gateway.js';
 

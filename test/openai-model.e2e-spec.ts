@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { OpenAiModelProvider } from '../src/agents/openai/openai-model.provider.js';
 import { callModel, type CallLimits } from '../src/agents/model.call.js';
 import type { ModelPart, ModelRequest, PromptMessage } from '../src/agents/model.provider.js';
-import { Channel } from './support/channel.js';
+import { Channel } from '../src/testing/channel.js';
 import { startAimock, type Aimock, type AimockFixture } from './support/aimock.js';
 import { assertValidOpenAiMessages } from './support/prompt.validity.js';
 

@@ -3,7 +3,7 @@ import type { UIMessage } from 'ai';
 import { SessionStore } from '../../src/sessions/session.store.js';
 import { until } from './channel.js';
 import type { TestGateway } from './gateway.js';
-import type { ModelCall } from './scripted.model.js';
+import type { ModelCall } from '../../src/testing/scripted.model.js';
 
 /** Every status that a chat goes through from now on. */
 export function statusesOf(chat: Chat<UIMessage>): string[] {

@@ -14,7 +14,7 @@ import type {
   SessionEvent,
   TurnEvent,
 } from '../../src/protocol.js';
-import { Channel } from './channel.js';
+import { Channel } from '../../src/testing/channel.js';
 
 export interface ClientOptions {
   /** Asked for at every connect where it is a function. */

@@ -1,14 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Type } from '@nestjs/common';
-import { startGateway, type RunningGateway } from '../../src/bootstrap.js';
-import { loadConfig } from '../../src/config.js';
+import { startGateway, type TestGateway as StartedGateway } from '../../src/testing/index.js';
 import { TestClient, type ClientOptions } from './client.js';
-import { ScriptedModel } from './scripted.model.js';
-
-const AGENTS_DIR = fileURLToPath(new URL('../../agents', import.meta.url));
 
 const disposals: (() => Promise<unknown>)[] = [];
 
@@ -27,11 +22,7 @@ export async function temporaryDirectory(): Promise<string> {
   return directory;
 }
 
-export interface TestGateway {
-  url: string;
-  app: RunningGateway['app'];
-  /** What the model is told, and what it answers; gated by the test. */
-  model: ScriptedModel;
+export interface TestGateway extends Pick<StartedGateway, 'url' | 'app' | 'model' | 'restartGateway'> {
   client(options?: ClientOptions): Promise<TestClient>;
   get<T>(type: Type<T> | (abstract new (...args: never[]) => T)): T;
   stop(): Promise<void>;
@@ -42,29 +33,26 @@ export interface TestGateway {
  * unless `env` names a vendor.
  */
 export async function gateway(env: Record<string, string> = {}): Promise<TestGateway> {
-  const model = new ScriptedModel();
-  const config = loadConfig({
-    PORT: '0',
-    LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
-    AGENTS_DIR,
-    STORE: 'memory',
-    FLUSH_INTERVAL: '5ms',
-    DRAIN_TIMEOUT: '50ms',
-    ...(env['STORE'] === 'sqlite' && !env['DATA_DIR'] ? { DATA_DIR: await temporaryDirectory() } : {}),
-    ...env,
+  const started = await startGateway({
+    env: {
+      LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
+      STORE: 'memory',
+      FLUSH_INTERVAL: '5ms',
+      ...env,
+    },
   });
-  const { app, url } = await startGateway(config, config.vendor ? undefined : model);
-  let stopped: Promise<void> | undefined;
-  const stop = (): Promise<void> => (stopped ??= app.close());
-  onDispose(stop);
+  onDispose(started.close);
   return {
-    url,
-    app,
-    model,
-    stop,
-    get: (type) => app.get(type),
+    url: started.url,
+    model: started.model,
+    get app() {
+      return started.app;
+    },
+    restartGateway: started.restartGateway,
+    stop: started.close,
+    get: (type) => started.app.get(type),
     client: async (options) => {
-      const client = new TestClient(url, options);
+      const client = new TestClient(started.url, options);
       onDispose(() => client.close());
       await client.connected();
       return client;

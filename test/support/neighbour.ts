@@ -1,6 +1,6 @@
 import type { OpenedSession } from '../../src/protocol.js';
 import { newCredentials, TestClient, textOf } from './client.js';
-import type { ModelCall } from './scripted.model.js';
+import type { ModelCall } from '../../src/testing/scripted.model.js';
 
 /** A neighbour's messages begin with it; nobody else's do, and nobody else is ever sent it. */
 export const SECRET = 'the-harbour-masters-secret';

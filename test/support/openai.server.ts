@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Channel } from './channel.js';
+import { Channel } from '../../src/testing/channel.js';
 
 export interface OpenAiMessage {
   role: string;

@@ -1,4 +1,4 @@
-import { Channel } from './channel.js';
+import { Channel } from '../../src/testing/channel.js';
 
 /** A peer that speaks Engine.IO by hand, so that it can also speak it wrongly. */
 export class RawClient {

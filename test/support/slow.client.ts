@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import type { EventPacket, OpenedSession } from '../../src/protocol.js';
-import { Channel } from './channel.js';
+import { Channel } from '../../src/testing/channel.js';
 import { textOf } from './client.js';
 
 /** Well within the ten seconds in which a ping must be answered. */
