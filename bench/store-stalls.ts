@@ -84,7 +84,7 @@ async function measure(contender: Contender, options: Options, dataDir: string):
   );
   const maintenance = setInterval(() => {
     const now = clock.now();
-    tables.trim({ sealedAt: now - config.resumeWindowMs, refusedUntil: now });
+    tables.trim({ sealedAt: now - config.resumeWindowMs, refusedUntil: now, day: '' });
     void active.sealOverdue();
   }, 5_000);
 

@@ -18,6 +18,7 @@ import { AddressLimits } from './gateway/address.limits.js';
 import { ChatGateway } from './gateway/chat.gateway.js';
 import { DrainService } from './gateway/drain.service.js';
 import { Handshake } from './gateway/handshake.js';
+import { OwnerLimits } from './gateway/rate.limits.js';
 import { AdminController, AdminGuard } from './ops/admin.controller.js';
 import { HealthController } from './ops/health.controller.js';
 import { MetricsController, MetricsService } from './ops/metrics.service.js';
@@ -101,6 +102,7 @@ export class AppModule implements OnApplicationShutdown {
         DetachPolicy,
         AgentLoopService,
         AddressLimits,
+        OwnerLimits,
         Authenticator,
         Handshake,
         ChatGateway,

@@ -45,6 +45,10 @@ export class Config {
   readonly trustProxy?: string;
   readonly maxSocketsPerIp!: number;
   readonly maxTurns!: number;
+  readonly maxSessionsPerOwner!: number;
+  readonly maxTurnsPerOwner!: number;
+  /** Absent: no limit. */
+  readonly maxTokensPerDay?: number;
   readonly adminToken?: string;
   readonly sessionTtlMs!: number;
   readonly resumeWindowMs!: number;
@@ -218,6 +222,17 @@ const VARIABLES = {
   TRUST_PROXY: row(proxies, undefined, 'whose X-Forwarded-For is believed; unset: nobody'),
   MAX_SOCKETS_PER_IP: row(whole(1, 1_000_000), '256', 'open sockets an address'),
   MAX_TURNS: row(whole(1, 1_000_000), '1000', 'turns running at once on a node; more wait'),
+  MAX_SESSIONS_PER_OWNER: row(whole(1, 1_000_000), '1000', "sessions of a token's subject (AUTH=jwt)"),
+  MAX_TURNS_PER_OWNER: row(
+    whole(1, 1_000_000),
+    '64',
+    'turns of a subject running at once on a node; more wait',
+  ),
+  MAX_TOKENS_PER_DAY: row(
+    whole(1, 1_000_000_000_000),
+    undefined,
+    'tokens, in and out, after which a subject starts no more turns on that day (UTC); unset: no limit',
+  ),
   ADMIN_TOKEN: row(headerSecret, undefined, 'the bearer token of /admin; unset: no admin'),
   SESSION_TTL: row(duration('1ms', '3650d'), '24h', 'a detached, idle session expires after this'),
   RESUME_WINDOW: row(pause, '10m', "how long an ended turn's events can be replayed one by one"),
@@ -340,6 +355,9 @@ function toConfig(values: Values): Config {
     trustProxy: values.TRUST_PROXY,
     maxSocketsPerIp: values.MAX_SOCKETS_PER_IP,
     maxTurns: values.MAX_TURNS,
+    maxSessionsPerOwner: values.MAX_SESSIONS_PER_OWNER,
+    maxTurnsPerOwner: values.MAX_TURNS_PER_OWNER,
+    maxTokensPerDay: values.MAX_TOKENS_PER_DAY,
     adminToken: values.ADMIN_TOKEN,
     sessionTtlMs: values.SESSION_TTL,
     resumeWindowMs: values.RESUME_WINDOW,

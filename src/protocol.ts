@@ -381,6 +381,9 @@ export const LIMITS = {
   queuedTurns: 10,
   requestsPerMinute: 120,
   requestBurst: 30,
+  /** Of a token's subject, over all of its sockets. */
+  ownerRequestsPerMinute: 1_200,
+  ownerRequestBurst: 300,
   historyPage: 100,
   /** Bytes of JSON of a page of history; at least one message. */
   historyBytes: 1024 * 1024,

@@ -8,22 +8,14 @@ import type { Position } from '../src/protocol.js';
 import { Channel } from '../src/testing/channel.js';
 import { TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
-
-const JWT_SECRET = 'a secret of at least thirty-two bytes, for tests';
-const AUTH = { AUTH: 'jwt', JWT_SECRET, JWT_ISSUER: 'tests', JWT_AUDIENCE: 'mooring' };
+import { AUTH, signed } from './support/tokens.js';
 
 const SESSION_ID = 'a-session-of-ada-s';
 
 const now = (): number => Math.floor(Date.now() / 1_000);
 
-function token(claims: JWTPayload, secret = JWT_SECRET): Promise<string> {
-  return new SignJWT({ iss: 'tests', aud: 'mooring', exp: now() + 60, ...claims })
-    .setProtectedHeader({ alg: 'HS256' })
-    .sign(new TextEncoder().encode(secret));
-}
-
 function ofAda(claims: JWTPayload = {}): Promise<string> {
-  return token({ sub: 'ada', ...claims });
+  return signed({ sub: 'ada', ...claims });
 }
 
 describe('AUTH=jwt', () => {
@@ -34,12 +26,12 @@ describe('AUTH=jwt', () => {
     const bad: [string, string | undefined][] = [
       ['missing', undefined],
       ['garbage', 'no.jwt.here'],
-      ['expired', await token({ sub: 'ada', exp: now() - 1 })],
-      ['not yet valid', await token({ sub: 'ada', nbf: now() + 60 })],
-      ['without sub', await token({})],
-      ['of another issuer', await token({ sub: 'ada', iss: 'others' })],
-      ['of another audience', await token({ sub: 'ada', aud: 'others' })],
-      ['signed by another', await token({ sub: 'ada' }, 'another secret of at least thirty-two bytes')],
+      ['expired', await signed({ sub: 'ada', exp: now() - 1 })],
+      ['not yet valid', await signed({ sub: 'ada', nbf: now() + 60 })],
+      ['without sub', await signed({})],
+      ['of another issuer', await signed({ sub: 'ada', iss: 'others' })],
+      ['of another audience', await signed({ sub: 'ada', aud: 'others' })],
+      ['signed by another', await signed({ sub: 'ada' }, 'another secret of at least thirty-two bytes')],
       [
         'unsigned',
         new UnsecuredJWT({ sub: 'ada', iss: 'tests', aud: 'mooring' }).setExpirationTime('1h').encode(),
@@ -59,8 +51,8 @@ describe('AUTH=jwt', () => {
   it('[SES-3] [SES-4] [SES-11] the owner is the subject: no key, and nobody else finds or lists the session', async () => {
     const { client, model } = await gateway(AUTH);
     model.autoAnswer = (call) => call.answer('ok');
-    const ada = await client({ token: await token({ sub: 'ada' }) });
-    const eve = await client({ token: await token({ sub: 'eve' }) });
+    const ada = await client({ token: await signed({ sub: 'ada' }) });
+    const eve = await client({ token: await signed({ sub: 'eve' }) });
     const ids: string[] = [];
     for (const text of ['first', 'second', 'third']) {
       const opened = await ada.open();

@@ -85,6 +85,26 @@ describe('a process that is killed', () => {
   });
 });
 
+describe('a file of before', () => {
+  it('[STO-9] of an earlier build, without what was added since, is taken up with its sessions', async () => {
+    const folder = folders.path('data');
+    const before = folders.open(folder);
+    const talk = await SessionDriver.create(before, { owner: { kind: 'subject', sub: 'ada' } });
+    await talk.turn('m1');
+    await before.close();
+    const db = new DatabaseSync(join(folder, 'mooring.sqlite'));
+    db.exec('DROP TABLE spendings');
+    db.close();
+    const after = SessionDriver.of(folders.open(folder), talk.sessionId);
+    expect(await after.messageIds()).toEqual(['m1', 'answer of turn of m1']);
+    await after.send('m2', { tokensPerDay: 1 });
+    const begun = await after.begin();
+    const usage = { inputTokens: 1, outputTokens: 1, estimated: false };
+    await after.end(begun, { state: 'completed', finishReason: 'stop' }, usage);
+    expect(await after.send('m3', { tokensPerDay: 1 })).toMatchObject({ kind: 'spent' });
+  });
+});
+
 describe('a file that cannot be used', () => {
   const file = (folder: string): string => join(folder, 'mooring.sqlite');
 

@@ -6,6 +6,8 @@ import { MooringError } from './errors.js';
 const TEMPORARY: ReadonlySet<string> = new Set(['rate_limited', 'draining', 'unavailable']);
 const PAUSE_MS = 500;
 const PAUSE_AT_MOST_MS = 8_000;
+/** Nobody waits for longer than this before a screen: what names a longer pause is a refusal. */
+const PATIENCE_MS = 60_000;
 
 /**
  * Repeats a request until there is an answer. Every request of the contract may be repeated: those that start
@@ -23,8 +25,8 @@ export async function untilAnswered<Data>(
     if (!answer) continue;
     if (answer.ok) return answer.data;
     const error = new MooringError(answer.error);
-    if (TEMPORARY.has(error.code)) {
-      const ms = error.retryAfterMs ?? pause;
+    const ms = error.retryAfterMs ?? pause;
+    if (TEMPORARY.has(error.code) && ms <= PATIENCE_MS) {
       await new Promise((resolve) => setTimeout(resolve, ms));
       pause = Math.min(2 * pause, PAUSE_AT_MOST_MS);
     } else if (!isMended(error)) throw error;

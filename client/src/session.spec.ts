@@ -195,6 +195,17 @@ describe('a session', () => {
     expect(session.state.outbox).toMatchObject([{ text: 'one', state: 'failed' }]);
   });
 
+  it('[CLI-6] does not wait for longer than a minute', async () => {
+    const failed = expect(session.send('one')).rejects.toMatchObject({
+      code: 'rate_limited',
+      retryAfterMs: 60_001,
+    });
+    await settled();
+    connection.last.answer(refusal('rate_limited', 60_001));
+    await failed;
+    expect(session.state.outbox).toMatchObject([{ text: 'one', state: 'failed' }]);
+  });
+
   it('[CLI-6] may be told to send it again by whoever is just told that it failed', async () => {
     let again: Promise<unknown> | undefined;
     session.subscribe(() => {

@@ -5,12 +5,12 @@ import type { SendResult, TurnState, WhenBusy } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
 import { SessionDamaged, SessionStore } from '../sessions/session.store.js';
-import type { Outcome } from '../sessions/session.command.js';
+import type { Outcome, SendCommand } from '../sessions/session.command.js';
 import type { Ending } from '../sessions/session.js';
 import { TurnLease } from '../sessions/turn.lease.js';
 import { ActiveTurn } from './active.turn.js';
 import { DetachPolicy } from './detach.policy.js';
-import { Semaphore } from './semaphore.js';
+import { TurnPlaces } from './turn.places.js';
 import { TurnRunner } from './turn.runner.js';
 
 /** How long to wait for the store before the next turn is asked for again. */
@@ -50,7 +50,7 @@ interface Worker {
 export class AgentLoopService implements OnApplicationBootstrap {
   readonly #logger = new Logger(AgentLoopService.name);
   readonly #workers = new Map<string, Worker>();
-  readonly #places: Semaphore;
+  readonly #places: TurnPlaces;
   #draining = false;
   #drainedOut = false;
 
@@ -60,9 +60,9 @@ export class AgentLoopService implements OnApplicationBootstrap {
     private readonly bindings: SessionBindings,
     private readonly runner: TurnRunner,
     private readonly detachPolicy: DetachPolicy,
-    config: Config,
+    private readonly config: Config,
   ) {
-    this.#places = new Semaphore(config.maxTurns);
+    this.#places = new TurnPlaces(config.maxTurns, config.maxTurnsPerOwner);
     lease.onStop((sessionId, turnId, ending) => this.#decide(sessionId, turnId, ending));
     bindings.onAttached((sessionId) => detachPolicy.forget(sessionId));
     bindings.onDetached((sessionId) => this.#watch(sessionId));
@@ -94,8 +94,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
       text,
       digest: digest([text]),
       whenBusy,
-      turnId: randomUUID(),
-      admit: !this.#draining,
+      ...this.#admission(),
     });
     return this.#answer(sessionId, outcome);
   }
@@ -109,8 +108,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
       messageId,
       text,
       digest: digest([messageId ?? null, text ?? null]),
-      turnId: randomUUID(),
-      admit: !this.#draining,
+      ...this.#admission(),
     });
     return this.#answer(sessionId, outcome);
   }
@@ -163,6 +161,11 @@ export class AgentLoopService implements OnApplicationBootstrap {
     clearTimeout(timer);
   }
 
+  #admission(): Pick<SendCommand, 'turnId' | 'admit' | 'tokensPerDay'> {
+    const { maxTokensPerDay: tokensPerDay } = this.config;
+    return { turnId: randomUUID(), admit: !this.#draining, tokensPerDay };
+  }
+
   #answer(sessionId: string, outcome: Outcome): SendResult {
     switch (outcome.kind) {
       case 'accepted':
@@ -181,6 +184,10 @@ export class AgentLoopService implements OnApplicationBootstrap {
         throw new RequestError('queue_full', 'Too many messages wait in this session.');
       case 'draining':
         throw new RequestError('draining', 'This node takes no new turns: connect again.');
+      case 'spent':
+        throw new RequestError('rate_limited', 'The tokens of this day are used up.', {
+          retryAfterMs: outcome.retryAfterMs,
+        });
       case 'unknown_message':
         throw RequestError.invalid('messageId', 'no user message of this session has this id');
       case 'gone':
@@ -207,8 +214,9 @@ export class AgentLoopService implements OnApplicationBootstrap {
   async #work(sessionId: string, worker: Worker): Promise<void> {
     let fence: number | undefined;
     for (;;) {
-      const leave = await this.#places.acquire();
+      let leave = (): void => undefined;
       try {
+        leave = await this.#places.acquire(await this.#subjectOf(sessionId));
         if (this.#draining) {
           if (fence !== undefined) await this.lease.release(sessionId, fence);
           return;
@@ -232,6 +240,13 @@ export class AgentLoopService implements OnApplicationBootstrap {
         leave();
       }
     }
+  }
+
+  /** Only tokens name subjects. */
+  async #subjectOf(sessionId: string): Promise<string | undefined> {
+    if (this.config.auth.mode !== 'jwt') return undefined;
+    const owner = (await this.store.open(sessionId))?.session.owner;
+    return owner?.kind === 'subject' ? owner.sub : undefined;
   }
 
   async #oneTurn(sessionId: string, worker: Worker, fence: number): Promise<'again' | 'idle' | 'stop'> {

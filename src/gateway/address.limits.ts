@@ -2,28 +2,42 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
-import { RequestError } from '../sessions/request.error.js';
 import { clientAddress, isOriginAllowed } from './origin.policy.js';
-import { TokenBucket } from './token.bucket.js';
+import { KeyedBuckets, takeToken } from './rate.limits.js';
 
-/** Addresses whose request rates are remembered; past that the one that asked least lately starts anew. */
-const REMEMBERED = 10_000;
+/**
+ * How often an address may connect: all of its sockets twice at once, and each of them every three seconds. Whole
+ * offices come back at the same moment; what comes faster than that does not wait between its attempts.
+ */
+const CONNECTS_AT_ONCE = 2;
+const CONNECTS_PER_MINUTE = 20;
 
 /** What one address may have open and may ask, and from which pages. */
 @Injectable()
 export class AddressLimits {
   readonly #open = new Map<string, number>();
-  readonly #rates = new Map<string, TokenBucket>();
+  readonly #requests = new KeyedBuckets(LIMITS.requestBurst, LIMITS.requestsPerMinute);
+  readonly #connects: KeyedBuckets;
 
-  constructor(private readonly config: Config) {}
+  constructor(private readonly config: Config) {
+    const { maxSocketsPerIp: sockets } = config;
+    this.#connects = new KeyedBuckets(CONNECTS_AT_ONCE * sockets, CONNECTS_PER_MINUTE * sockets);
+  }
 
-  /** Why a connection is refused; undefined: it is not. */
+  /** Why a request is refused; undefined: it is not. */
   refusal(request: IncomingMessage): 'origin not allowed' | 'too many connections' | undefined {
     const { origin, host } = request.headers;
     const allowlist = this.config.corsOrigins && [...this.config.corsOrigins];
     if (!isOriginAllowed({ origin, host, allowlist })) return 'origin not allowed';
     const open = this.#open.get(this.#addressOf(request)) ?? 0;
     return open >= this.config.maxSocketsPerIp ? 'too many connections' : undefined;
+  }
+
+  /** The same of one that asks for a socket, which it is counted for. */
+  connectRefusal(request: IncomingMessage): ReturnType<AddressLimits['refusal']> | 'connecting too often' {
+    const refusal = this.refusal(request);
+    if (refusal) return refusal;
+    return this.#connects.of(this.#addressOf(request)).take().ok ? undefined : 'connecting too often';
   }
 
   /** Counts an open connection. @returns counts it out again */
@@ -40,25 +54,10 @@ export class AddressLimits {
 
   /** Counts a request that comes without a socket of its own. @throws RequestError `rate_limited` */
   take(request: IncomingMessage): void {
-    const address = this.#addressOf(request);
-    const bucket = this.#rates.get(address) ?? new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
-    // Last in the order of the map: the first is the one that asked least lately.
-    this.#rates.delete(address);
-    this.#rates.set(address, bucket);
-    const [oldest] = this.#rates.keys();
-    if (this.#rates.size > REMEMBERED && oldest !== undefined) this.#rates.delete(oldest);
-    takeToken(bucket);
+    takeToken(this.#requests.of(this.#addressOf(request)));
   }
 
   #addressOf(request: IncomingMessage): string {
     return clientAddress(request, this.config.trustProxy);
   }
-}
-
-/** @throws RequestError `rate_limited`, with the time until there is a token */
-export function takeToken(bucket: TokenBucket): void {
-  const taken = bucket.take();
-  if (taken.ok) return;
-  const { retryAfterMs } = taken;
-  throw new RequestError('rate_limited', `Too many requests: wait ${retryAfterMs} ms.`, { retryAfterMs });
 }

@@ -33,6 +33,7 @@ import { writeEvent } from './event.writer.js';
 import { Handshake, releaseHandshake } from './handshake.js';
 import { outboxOf } from './outbox.js';
 import { PayloadPipe } from './payload.pipe.js';
+import { OwnerLimits } from './rate.limits.js';
 import { installPipeline } from './request.pipeline.js';
 import { SocketConnection, type ClientSocket, type GatewayServer } from './socket.connection.js';
 
@@ -63,6 +64,7 @@ export class ChatGateway
     private readonly loop: AgentLoopService,
     private readonly catalog: AgentCatalog,
     private readonly handshake: Handshake,
+    private readonly owners: OwnerLimits,
     private readonly clock: Clock,
   ) {}
 
@@ -74,7 +76,7 @@ export class ChatGateway
         outboxOf(socket.conn).onDrained = () => this.sessions.drained(connection);
         socket.data = { connection };
         const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
-        installPipeline(socket, ready);
+        installPipeline(socket, () => this.owners.take(principal), ready);
         next();
       }, next);
     });

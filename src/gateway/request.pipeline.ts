@@ -2,9 +2,9 @@ import { LIMITS, REQUEST_NAMES, type Ack } from '../protocol.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
-import { takeToken } from './address.limits.js';
 import { outboxOf } from './outbox.js';
 import { invalidPayload } from './payload.pipe.js';
+import { takeToken } from './rate.limits.js';
 import type { ClientSocket } from './socket.connection.js';
 import { TokenBucket } from './token.bucket.js';
 
@@ -16,9 +16,10 @@ type Answer = Ack<unknown>;
  * What every request of a socket goes through before its handler sees it: rate, shape, name, order. Each is
  * given an acknowledgement callback, also where its client sent none, so that handlers know one way to answer;
  * a failure that nobody waits for becomes the event `request:failed`.
+ * @param takeOwners counts a request for the socket's owner; it throws where that asked too often
  * @param ready settles when the sessions of the handshake are bound: until then requests wait
  */
-export function installPipeline(socket: ClientSocket, ready: Promise<void>): void {
+export function installPipeline(socket: ClientSocket, takeOwners: () => void, ready: Promise<void>): void {
   const outbox = outboxOf(socket.conn);
   let bucket: TokenBucket | undefined;
   // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
@@ -37,7 +38,9 @@ export function installPipeline(socket: ClientSocket, ready: Promise<void>): voi
     let payload: unknown;
     try {
       bucket ??= new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
-      payload = admit(event, args, bucket);
+      takeToken(bucket);
+      takeOwners();
+      payload = admit(event, args);
     } catch (error) {
       return reply({ ok: false, error: errorPayload(error) });
     }
@@ -60,8 +63,7 @@ export function installPipeline(socket: ClientSocket, ready: Promise<void>): voi
   });
 }
 
-function admit(event: string, args: unknown[], bucket: TokenBucket): unknown {
-  takeToken(bucket);
+function admit(event: string, args: unknown[]): unknown {
   if (!KNOWN.has(event)) {
     throw new RequestError('unknown_event', `There is no request ${JSON.stringify(event.slice(0, 64))}.`);
   }

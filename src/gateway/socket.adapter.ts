@@ -40,7 +40,7 @@ export class SocketAdapter extends IoAdapter {
         request: IncomingMessage,
         decide: (error: string | undefined, allowed: boolean) => void,
       ) => {
-        const refusal = this.#limits.refusal(request);
+        const refusal = this.#limits.connectRefusal(request);
         decide(refusal, refusal === undefined);
       },
     } as ServerOptions);

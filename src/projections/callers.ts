@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 import { Authenticator, UnauthorizedError } from '../gateway/authenticator.js';
+import { OwnerLimits } from '../gateway/rate.limits.js';
 import { ID_PATTERN, LIMITS } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import type { Caller } from './conversations.js';
@@ -21,15 +22,18 @@ export type IdentifyingHeaders = Pick<IncomingHttpHeaders, 'authorization' | 'co
 export class Callers {
   constructor(
     private readonly authenticator: Authenticator,
+    private readonly owners: OwnerLimits,
     private readonly config: Config,
   ) {}
 
-  /** @throws RequestError `unauthorized`, `invalid_payload` */
+  /** @throws RequestError `unauthorized`, `rate_limited`, `invalid_payload` */
   async identify({ authorization, cookie }: IdentifyingHeaders): Promise<Caller> {
     const bearer = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1];
     if (this.config.auth.mode === 'jwt') {
       try {
-        return { principal: await this.authenticator.authenticate(bearer) };
+        const principal = await this.authenticator.authenticate(bearer);
+        this.owners.take(principal);
+        return { principal };
       } catch (error) {
         if (!(error instanceof UnauthorizedError)) throw error;
         throw new RequestError('unauthorized', 'The token is not accepted.');

@@ -6,7 +6,8 @@ import { IsIn, IsObject, IsOptional, IsString, Length } from 'class-validator';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { errorPayload } from '../gateway/ack.filter.js';
-import { AddressLimits, takeToken } from '../gateway/address.limits.js';
+import { AddressLimits } from '../gateway/address.limits.js';
+import { takeToken } from '../gateway/rate.limits.js';
 import { toDto } from '../gateway/payload.pipe.js';
 import { TokenBucket } from '../gateway/token.bucket.js';
 import { LIMITS } from '../protocol.js';
@@ -76,7 +77,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const refusal = this.limits.refusal(request);
+    const refusal = this.limits.connectRefusal(request);
     if (refusal === 'origin not allowed') return refuse(socket, '403 Forbidden');
     if (refusal) return refuse(socket, '429 Too Many Requests');
     if (this.loop.draining) return refuse(socket, '503 Service Unavailable');

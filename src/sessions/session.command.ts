@@ -1,26 +1,30 @@
 import type { InterruptReason, TurnState, WhenBusy } from '../protocol.js';
 import type { PinnedAgent } from './pinned-agent.js';
 
-export interface SendCommand {
+/** Of a command that starts a turn. */
+interface Admission {
+  /** The id of the turn that it makes, if it makes one. */
+  turnId: string;
+  /** False while draining: only duplicates are answered. */
+  admit: boolean;
+  /** What the session's owner may have used today, if that is a token's subject; undefined: anything. */
+  tokensPerDay?: number;
+}
+
+export interface SendCommand extends Admission {
   kind: 'send';
   messageId: string;
   text: string;
   digest: string;
   whenBusy: WhenBusy;
-  /** The id of the turn that it makes, if it makes one. */
-  turnId: string;
-  /** False while draining: only duplicates are answered. */
-  admit: boolean;
 }
 
-export interface RetryCommand {
+export interface RetryCommand extends Admission {
   kind: 'retry';
   retryId: string;
   messageId?: string;
   text?: string;
   digest: string;
-  turnId: string;
-  admit: boolean;
 }
 
 /** Ends a waiting turn; of a running one it says only that it runs. */
@@ -57,6 +61,8 @@ export type Outcome =
   | { kind: 'busy' }
   | { kind: 'queue_full' }
   | { kind: 'draining' }
+  /** The owner has used what it may today. */
+  | { kind: 'spent'; retryAfterMs: number }
   | { kind: 'unknown_message' }
   | { kind: 'running'; turnId: string }
   | { kind: 'ended'; turnId: string; state: TurnState }

@@ -40,6 +40,8 @@ export interface Lookup {
   /** A message of the transcript, waiting ones not among them. */
   message(id: string): PlacedMessage | undefined;
   messageAt(position: number): PlacedMessage | undefined;
+  /** Tokens that a subject has used on a day (ISO 8601, UTC). */
+  tokensOf(subject: string, day: string): number;
 }
 
 export function decide(session: Session, command: Command, lookup: Lookup): Decision {
@@ -66,6 +68,8 @@ function decideSend(session: Session, command: SendCommand, lookup: Lookup): Dec
   if (known) return repeated(session, known, command.digest);
   if (lookup.message(command.messageId)) return { outcome: { kind: 'conflict' } };
   if (!command.admit) return { outcome: { kind: 'draining' } };
+  const spent = spentUp(session, command, lookup);
+  if (spent) return { outcome: spent };
   const busy = isBusy(session);
   if (busy && command.whenBusy === 'reject') return { outcome: { kind: 'busy' } };
   if (session.waiting.length >= LIMITS.queuedTurns) return { outcome: { kind: 'queue_full' } };
@@ -89,6 +93,8 @@ function decideRetry(session: Session, command: RetryCommand, lookup: Lookup): D
   const known = lookup.request(request);
   if (known) return repeated(session, known, command.digest);
   if (!command.admit) return { outcome: { kind: 'draining' } };
+  const spent = spentUp(session, command, lookup);
+  if (spent) return { outcome: spent };
   if (isBusy(session)) return { outcome: { kind: 'busy' } };
   const target =
     command.messageId === undefined
@@ -108,6 +114,24 @@ function decideRetry(session: Session, command: RetryCommand, lookup: Lookup): D
     lookup,
     { withdrawFrom: target.position },
   );
+}
+
+const DAY_MS = 24 * 3_600_000;
+
+/** Days are those of UTC. A turn that runs is counted when it ends: an owner can go past its limit by those. */
+function spentUp(
+  { owner }: Session,
+  { tokensPerDay }: SendCommand | RetryCommand,
+  lookup: Lookup,
+): Outcome | undefined {
+  if (tokensPerDay === undefined || owner.kind !== 'subject') return undefined;
+  if (lookup.tokensOf(owner.sub, dayOf(lookup.now)) < tokensPerDay) return undefined;
+  return { kind: 'spent', retryAfterMs: DAY_MS - (Date.parse(lookup.now) % DAY_MS) };
+}
+
+/** Of a time in ISO 8601. */
+export function dayOf(time: string): string {
+  return time.slice(0, 'YYYY-MM-DD'.length);
 }
 
 function accepted(
@@ -290,6 +314,11 @@ export function appendToTurn(
     messages: [{ position: position + 1, message: end.answer }],
     settled: [{ request, turnId, state: end.ending.state }],
   };
+  const { owner } = session;
+  if (end.usage && owner.kind === 'subject') {
+    const tokens = end.usage.inputTokens + end.usage.outputTokens;
+    change.spent = { subject: owner.sub, day: dayOf(now), tokens };
+  }
   return session.closing ? withSessionEnd(change, session.closing) : change;
 }
 

@@ -143,6 +143,7 @@ export class SessionService {
       const owner = ownerOf(principal, key);
       const created = await this.store.open(randomBytes(16).toString('base64url'), () => ({
         owner,
+        ownersLimit: this.config.maxSessionsPerOwner,
         agent: agent(),
         metadata: request.metadata,
       }));
@@ -155,7 +156,14 @@ export class SessionService {
     }
     const found = await this.store.open(
       sessionId,
-      create ? () => ({ owner: ownerOf(principal, key), agent: agent(), metadata }) : undefined,
+      create
+        ? () => ({
+            owner: ownerOf(principal, key),
+            ownersLimit: this.config.maxSessionsPerOwner,
+            agent: agent(),
+            metadata,
+          })
+        : undefined,
     );
     if (found && this.#isPast(found)) {
       await this.#expire(sessionId, Infinity);

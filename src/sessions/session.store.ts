@@ -14,6 +14,8 @@ import type { PinnedAgent } from './pinned-agent.js';
 /** What a session is made with. */
 export interface NewSession {
   owner: Owner;
+  /** How many sessions that owner may have, this one included, where it is a token's subject. */
+  ownersLimit?: number;
   agent: PinnedAgent;
   metadata?: Record<string, unknown>;
 }
@@ -86,6 +88,7 @@ export abstract class SessionStore {
   /**
    * Finds a session, or makes it where `create` is given and the id was never used; undefined: no such session.
    * @param create is asked only when a session is made; what it throws is thrown
+   * @throws RequestError `too_many_sessions`: the owner has as many as it may
    */
   abstract open(sessionId: string, create?: () => NewSession): Promise<FoundSession | undefined>;
 

@@ -86,8 +86,18 @@ export interface Change {
   request?: RequestRecord;
   /** Turns that ended by this step. */
   settled?: { request: TurnRequest; turnId: string; state: TerminalState }[];
+  /** What the turn that ended has used, on its owner's account. */
+  spent?: Spending;
   /** The session ended: after this change nothing of it is kept but its id. */
   gone?: true;
+}
+
+/** Tokens, in and out, that a subject used on a day. */
+export interface Spending {
+  subject: string;
+  /** ISO 8601, in UTC: 2026-11-22. */
+  day: string;
+  tokens: number;
 }
 
 /** How a turn ends. */

@@ -1,3 +1,4 @@
+import { dayOf } from '../../src/sessions/session.rules.js';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +43,8 @@ export function embeddedStore(tables: SessionTables, clock: FakeClock): StoreUnd
     now: () => clock.now(),
     elapse: async (ms) => {
       clock.advance(ms);
-      tables.trim({ sealedAt: clock.now() - RESUME_WINDOW_MS, refusedUntil: clock.now() });
+      const now = clock.now();
+      tables.trim({ sealedAt: now - RESUME_WINDOW_MS, refusedUntil: now, day: dayOf(clock.iso()) });
       await sessions.sealOverdue();
     },
     close: () => tables.close(),

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe } from '@jest/globals';
 import { describeFeed } from './feed.contract.js';
 import { describeReplay } from './replay.contract.js';
 import { describeReplayProperty } from './replay.property.js';
+import { describeOwners } from './owners.contract.js';
 import { describeSessions } from './sessions.contract.js';
 import type { StoreUnderTest } from './store.driver.js';
 import { describeTurns } from './turns.contract.js';
@@ -20,6 +21,7 @@ export function describeSessionStore(name: string, makeStore: () => Promise<Stor
     afterEach(() => under.close());
 
     describeSessions(get);
+    describeOwners(get);
     describeTurns(get);
     describeReplay(get);
     describeReplayProperty(get);

@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { ChunkEvent, EventPacket, Position, UIMessage, UIMessageChunk } from '../../src/protocol.js';
+import type {
+  ChunkEvent,
+  EventPacket,
+  Position,
+  UIMessage,
+  UIMessageChunk,
+  Usage,
+} from '../../src/protocol.js';
 import { AnswerFold } from '../../src/sessions/message.fold.js';
 import type { PinnedAgent } from '../../src/sessions/pinned-agent.js';
 import type { Command, Outcome, SendCommand } from '../../src/sessions/session.command.js';
@@ -107,7 +114,7 @@ export class SessionDriver {
 
   retry(
     retryId: string,
-    values: { messageId?: string; text?: string; admit?: boolean } = {},
+    values: { messageId?: string; text?: string; admit?: boolean; tokensPerDay?: number } = {},
   ): Promise<Outcome> {
     const digest = JSON.stringify([values.messageId, values.text]);
     return this.accept({
@@ -143,10 +150,10 @@ export class SessionDriver {
     return begun;
   }
 
-  append(begun: BegunTurn, chunks: UIMessageChunk[], ending?: Ending): Promise<Appended> {
+  append(begun: BegunTurn, chunks: UIMessageChunk[], ending?: Ending, usage?: Usage): Promise<Appended> {
     for (const chunk of chunks) begun.fold.apply(chunk);
     const entries = chunks.map((chunk): ChunkEvent => ({ type: 'chunk', turnId: begun.turn.turnId, chunk }));
-    const end = ending && { ending, answer: structuredClone(begun.fold.message) };
+    const end = ending && { ending, answer: structuredClone(begun.fold.message), ...(usage && { usage }) };
     return this.under.store.append(this.sessionId, begun.fence, entries, end);
   }
 
@@ -157,8 +164,12 @@ export class SessionDriver {
     );
   }
 
-  end(begun: BegunTurn, ending: Ending = { state: 'completed', finishReason: 'stop' }): Promise<Appended> {
-    return this.append(begun, [{ type: 'text-end', id: 'text' }], ending);
+  end(
+    begun: BegunTurn,
+    ending: Ending = { state: 'completed', finishReason: 'stop' },
+    usage?: Usage,
+  ): Promise<Appended> {
+    return this.append(begun, [{ type: 'text-end', id: 'text' }], ending, usage);
   }
 
   /** Sends a message and lets it be answered; gives back the lease. */

@@ -162,6 +162,7 @@ class Server {
       turn: (turnId) => this.#requests.find((known) => known.turnId === turnId),
       message: (id) => this.#find((message) => message.id === id),
       messageAt: (position) => this.#find((_message, at) => at === position),
+      tokensOf: () => 0,
     });
     if (change) this.#take(change);
     if (outcome.kind === 'accepted' && outcome.interrupts)

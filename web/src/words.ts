@@ -39,8 +39,13 @@ const STATES: Record<string, string> = {
   failed: 'The answer failed.',
 };
 
+/** Who is asked to wait for longer than this is not told to try again in a moment. */
+const MOMENT_MS = 60_000;
+
 /** Of a request that was refused. */
-export function wordsOf(error: Pick<MooringError, 'code' | 'message'>): string {
+export function wordsOf(error: Pick<MooringError, 'code' | 'message' | 'retryAfterMs'>): string {
+  if (error.code === 'rate_limited' && (error.retryAfterMs ?? 0) > MOMENT_MS)
+    return 'What may be used in a day is used up. Try again tomorrow.';
   return ERRORS[error.code] ?? error.message;
 }
 

@@ -105,7 +105,7 @@ export class ActiveSessions {
     at: number,
   ): Write[] {
     const { sessionId, seq: from } = active.session;
-    if (change.gone) return [removal(sessionId, at)];
+    if (change.gone) return [removal(sessionId, at), ...spendingOf(change)];
     if (turn === 'goes-on') return [{ kind: 'events', sessionId, from, events }];
     const writes: Write[] = [{ kind: 'session', session: change.session }];
     if (change.withdrawFrom !== undefined) {
@@ -116,6 +116,7 @@ export class ActiveSessions {
     for (const { request, state } of change.settled ?? []) {
       writes.push({ kind: 'settle', sessionId, request, state });
     }
+    writes.push(...spendingOf(change));
     if (turn === 'ended') {
       for (const segment of segmentsOf(active.logFrom, log, at))
         writes.push({ kind: 'segment', sessionId, segment });
@@ -265,6 +266,10 @@ export class ActiveSessions {
     if (this.#isIdle(active) && active.log.length === 0) this.#active.delete(sessionId);
     this.#queue.leave(sessionId);
   }
+}
+
+function spendingOf({ spent }: Change): Write[] {
+  return spent ? [{ kind: 'spent', spending: spent }] : [];
 }
 
 function removal(sessionId: string, at: number): Write {

@@ -10,6 +10,8 @@ import {
   type UIMessage,
 } from '../../protocol.js';
 import { mergeEvents } from '../coalescer.js';
+import { KeyedQueue } from '../keyed.queue.js';
+import { RequestError } from '../request.error.js';
 import type { Command, Outcome } from '../session.command.js';
 import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
 import { appendToTurn, decide, type Lookup } from '../session.rules.js';
@@ -30,6 +32,8 @@ import { ActiveSessions, type ActiveSession } from './active.sessions.js';
 /** The session store of a single process: what is in use is in memory, everything is in the tables. */
 @Injectable()
 export class EmbeddedStore extends SessionStore {
+  readonly #owners = new KeyedQueue();
+
   constructor(
     private readonly sessions: ActiveSessions,
     private readonly config: Config,
@@ -41,7 +45,7 @@ export class EmbeddedStore extends SessionStore {
     return this.sessions.run(sessionId, async (active, refused) => {
       if (active && !active.session.closing) return found(active, false);
       if (active || !create || refused) return undefined;
-      const { owner, agent, metadata } = create();
+      const { owner, ownersLimit, agent, metadata } = create();
       const now = this.sessions.clock.iso();
       const session: Session = {
         sessionId,
@@ -56,8 +60,27 @@ export class EmbeddedStore extends SessionStore {
         waiting: [],
         metadata,
       };
-      return found(await this.sessions.create(session), true);
+      return this.#made(session, ownersLimit);
     });
+  }
+
+  /** One of an owner's after the other: each counts for the next. */
+  async #made(session: Session, limit = Infinity): Promise<FoundSession> {
+    const { owner } = session;
+    if (owner.kind !== 'subject' || limit === Infinity)
+      return found(await this.sessions.create(session), true);
+    await this.#owners.enter(owner.sub);
+    try {
+      if (this.sessions.tables.sessionsOf(owner.sub) >= limit) {
+        throw new RequestError(
+          'too_many_sessions',
+          `An owner has up to ${limit} sessions: close one of them.`,
+        );
+      }
+      return found(await this.sessions.create(session), true);
+    } finally {
+      this.#owners.leave(owner.sub);
+    }
   }
 
   async accept(sessionId: string, command: Command): Promise<Outcome> {
@@ -192,6 +215,7 @@ export class EmbeddedStore extends SessionStore {
       turn: (turnId) => tables.turn(sessionId, turnId),
       message: (id) => tables.message(sessionId, id),
       messageAt: (position) => tables.messageAt(sessionId, position),
+      tokensOf: (subject, day) => tables.tokensOf(subject, day),
     };
   }
 }

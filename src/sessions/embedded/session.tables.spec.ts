@@ -123,7 +123,7 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
 
   it('seal earlier segments with the last, and trim those that were sealed before', async () => {
     await tables.commit([{ kind: 'segment', sessionId: ID, segment: segment(0, 2) }]);
-    tables.trim({ sealedAt: 1_000, refusedUntil: 0 });
+    tables.trim({ sealedAt: 1_000, refusedUntil: 0, day: '' });
     expect([...tables.segments(ID, 0)]).toEqual([segment(0, 2)]);
     await tables.commit([{ kind: 'segment', sessionId: ID, segment: segment(2, 4, 100) }]);
     await tables.commit([{ kind: 'segment', sessionId: ID, segment: segment(4, 5, 200) }]);
@@ -131,9 +131,9 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
     expect([...tables.segments(ID, 2)]).toEqual([segment(2, 4, 100), segment(4, 5, 200)]);
     expect([...tables.segments(ID, 3)]).toHaveLength(2);
     expect([...tables.segments(ID, 5)]).toEqual([]);
-    tables.trim({ sealedAt: 100, refusedUntil: 0 });
+    tables.trim({ sealedAt: 100, refusedUntil: 0, day: '' });
     expect([...tables.segments(ID, 0)]).toHaveLength(3);
-    tables.trim({ sealedAt: 101, refusedUntil: 0 });
+    tables.trim({ sealedAt: 101, refusedUntil: 0, day: '' });
     expect([...tables.segments(ID, 0)]).toEqual([segment(4, 5, 200)]);
   });
 
@@ -168,9 +168,9 @@ describe.each(['memory', 'sqlite'])('the tables, %s', (kind) => {
     expect(tables.list({ limit: 5 }).sessions).toEqual([]);
     expect(tables.list({ subject: 'someone', limit: 5 }).sessions).toEqual([]);
     expect(tables.request(ID, request)).toBeUndefined();
-    tables.trim({ sealedAt: 0, refusedUntil: 50 });
+    tables.trim({ sealedAt: 0, refusedUntil: 50, day: '' });
     expect(tables.load(ID)).toBe('refused');
-    for (let piece = 0; piece < 10; piece += 1) tables.trim({ sealedAt: 0, refusedUntil: 51 });
+    for (let piece = 0; piece < 10; piece += 1) tables.trim({ sealedAt: 0, refusedUntil: 51, day: '' });
     expect(tables.load(ID)).toBeUndefined();
     expect(positions(1_000)).toEqual([]);
     expect([...tables.segments(ID, 0)]).toEqual([]);

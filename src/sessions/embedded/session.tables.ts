@@ -1,5 +1,5 @@
 import type { SessionEvent, TerminalState } from '../../protocol.js';
-import type { PlacedMessage, RequestRecord, Session, TurnRequest } from '../session.js';
+import type { PlacedMessage, RequestRecord, Session, Spending, TurnRequest } from '../session.js';
 import type { Census, ListedSession, ListQuery } from '../session.store.js';
 
 /** A contiguous piece of a session's log: the events after `from` up to `to`. */
@@ -28,6 +28,7 @@ export type Write =
   | { kind: 'events'; sessionId: string; from: number; events: SessionEvent[] }
   /** Events that were written by `events` before now stand in a segment; `sealedAt` also seals earlier ones. */
   | { kind: 'segment'; sessionId: string; segment: LogSegment }
+  | { kind: 'spent'; spending: Spending }
   /** Everything but the id is removed; the id stays refused until then, epoch milliseconds. */
   | { kind: 'remove'; sessionId: string; refusedUntil: number };
 
@@ -62,6 +63,10 @@ export abstract class SessionTables {
   abstract segments(sessionId: string, afterSeq: number): Iterable<LogSegment>;
   abstract list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string };
   abstract census(): Census;
+  /** How many sessions a subject has. */
+  abstract sessionsOf(subject: string): number;
+  /** What a subject has used on a day. */
+  abstract tokensOf(subject: string, day: string): number;
   /** Sessions with a running or waiting turn. */
   abstract busy(): string[];
   /**
@@ -77,7 +82,10 @@ export abstract class SessionTables {
   abstract setPresence(sessionId: string, presence: Presence): void;
   /** Sessions whose events should be put in segments now, so that what holds them singly stays short. */
   abstract unsealed(): string[];
-  /** Drops segments sealed before, and ids refused until before, these times (epoch milliseconds). */
-  abstract trim(before: { sealedAt: number; refusedUntil: number }): void;
+  /**
+   * Drops segments sealed before, and ids refused until before, these times (epoch milliseconds), and what was used
+   * on days before that one.
+   */
+  abstract trim(before: { sealedAt: number; refusedUntil: number; day: string }): void;
   abstract close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Config } from '../../config.js';
 import { PeriodicTask } from '../periodic.task.js';
+import { dayOf } from '../session.rules.js';
 import { ActiveSessions } from './active.sessions.js';
 
 /** Often enough that the journal stays short, seldom enough to cost nothing. */
@@ -29,7 +30,11 @@ export class StoreMaintenance implements OnApplicationBootstrap, OnModuleDestroy
     const { tables, clock } = this.sessions;
     const now = clock.now();
     try {
-      tables.trim({ sealedAt: now - this.config.resumeWindowMs, refusedUntil: now });
+      tables.trim({
+        sealedAt: now - this.config.resumeWindowMs,
+        refusedUntil: now,
+        day: dayOf(clock.iso()),
+      });
       await this.sessions.sealOverdue();
     } catch (error) {
       this.#logger.warn(`maintenance failed: ${String(error)}`);

@@ -4,6 +4,7 @@ import {
   type PlacedMessage,
   type RequestRecord,
   type Session,
+  type Spending,
   type TurnRequest,
 } from '../session.js';
 import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
@@ -36,6 +37,10 @@ interface Rows {
 export class MemoryTables extends SessionTables {
   readonly #rows = new Map<string, Rows>();
   readonly #refusedUntil = new Map<string, number>();
+  /** How many sessions a subject has. */
+  readonly #owned = new Map<string, number>();
+  /** By day, then subject. */
+  readonly #spent = new Map<string, Map<string, number>>();
 
   load(sessionId: string): LoadedSession | 'refused' | undefined {
     const rows = this.#rows.get(sessionId);
@@ -92,6 +97,14 @@ export class MemoryTables extends SessionTables {
     return census;
   }
 
+  sessionsOf(subject: string): number {
+    return this.#owned.get(subject) ?? 0;
+  }
+
+  tokensOf(subject: string, day: string): number {
+    return this.#spent.get(day)?.get(subject) ?? 0;
+  }
+
   busy(): string[] {
     return [...this.#rows.values()]
       .filter(({ session }) => isBusy(session))
@@ -116,7 +129,7 @@ export class MemoryTables extends SessionTables {
     return [];
   }
 
-  trim(before: { sealedAt: number; refusedUntil: number }): void {
+  trim(before: { sealedAt: number; refusedUntil: number; day: string }): void {
     for (const rows of this.#rows.values()) {
       if (!rows.segments.some((segment) => isSealedBefore(segment, before.sealedAt))) continue;
       rows.segments = rows.segments.filter((segment) => !isSealedBefore(segment, before.sealedAt));
@@ -124,6 +137,7 @@ export class MemoryTables extends SessionTables {
     for (const [sessionId, until] of this.#refusedUntil) {
       if (until < before.refusedUntil) this.#refusedUntil.delete(sessionId);
     }
+    for (const day of this.#spent.keys()) if (day < before.day) this.#spent.delete(day);
   }
 
   close(): Promise<void> {
@@ -132,6 +146,7 @@ export class MemoryTables extends SessionTables {
 
   #apply(write: Write): void {
     if (write.kind === 'session') return this.#putSession(write.session, write.idleSince);
+    if (write.kind === 'spent') return this.#spend(write.spending);
     const rows = this.#rows.get(write.sessionId);
     if (!rows) return;
     switch (write.kind) {
@@ -160,9 +175,22 @@ export class MemoryTables extends SessionTables {
         return putSegment(rows, write.segment);
       case 'remove':
         this.#rows.delete(write.sessionId);
+        this.#own(rows.session, -1);
         this.#refusedUntil.set(write.sessionId, write.refusedUntil);
         return;
     }
+  }
+
+  #own({ owner }: Session, more: 1 | -1): void {
+    if (owner.kind !== 'subject') return;
+    const sessions = this.sessionsOf(owner.sub) + more;
+    if (sessions > 0) this.#owned.set(owner.sub, sessions);
+    else this.#owned.delete(owner.sub);
+  }
+
+  #spend({ subject, day, tokens }: Spending): void {
+    const ofDay = this.#spent.get(day) ?? new Map<string, number>();
+    this.#spent.set(day, ofDay.set(subject, (ofDay.get(subject) ?? 0) + tokens));
   }
 
   #putSession(session: Session, idleSince = 0): void {
@@ -171,6 +199,7 @@ export class MemoryTables extends SessionTables {
       rows.session = session;
       return;
     }
+    this.#own(session, 1);
     this.#rows.set(session.sessionId, {
       session,
       attached: false,

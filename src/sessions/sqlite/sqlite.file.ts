@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { isNativeError } from 'node:util/types';
 import { errorCode, SQLITE } from './sqlite.errors.js';
-import { createSchema, hasSchema } from './sqlite.schema.js';
+import { completeSchema, createSchema, hasSchema } from './sqlite.schema.js';
 
 /**
  * How long a commit waits for the checkpointing thread, which holds the write lock only while it truncates.
@@ -80,7 +80,8 @@ function openDatabase(path: string): DatabaseSync {
       PRAGMA cache_size = -${CACHE_KIB};
       PRAGMA temp_store = MEMORY;
     `);
-    if (!present) createSchema(db);
+    if (present) completeSchema(db);
+    else createSchema(db);
     return db;
   } catch (error) {
     db.close();

@@ -7,6 +7,7 @@ import { transaction } from './sqlite.transaction.js';
 const SEGMENTS = 16;
 const REFUSED_IDS = 512;
 const JOURNAL_ROWS = 16;
+const SPENDINGS = 512;
 /** Between two pieces, so that deleting takes a tenth of the time at most. */
 const PAUSE_MS = 20;
 
@@ -14,9 +15,10 @@ const PAUSE_MS = 20;
 export class Housekeeping {
   readonly #segments;
   readonly #refused;
+  readonly #spendings;
   readonly #journal;
   readonly #removal;
-  #before = { sealedAt: 0, refusedUntil: 0 };
+  #before = { sealedAt: 0, refusedUntil: 0, day: '' };
   #timer?: NodeJS.Timeout;
 
   constructor(
@@ -30,12 +32,15 @@ export class Housekeeping {
       DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE refused_until < ? AND id NOT IN (SELECT session FROM purges)
         LIMIT ${REFUSED_IDS})`);
+    this.#spendings = db.prepare(`
+      DELETE FROM spendings WHERE (subject, day) IN (
+        SELECT subject, day FROM spendings WHERE day < ? LIMIT ${SPENDINGS})`);
     this.#journal = db.prepare('DELETE FROM journal WHERE id >= ? AND id < ?');
     this.#removal = new SqliteRemoval(db);
   }
 
-  /** Does the first piece now, the others on timers. Times are epoch milliseconds. */
-  trim(before: { sealedAt: number; refusedUntil: number }): void {
+  /** Does the first piece now, the others on timers. Times are epoch milliseconds; `day` is ISO 8601. */
+  trim(before: { sealedAt: number; refusedUntil: number; day: string }): void {
     this.stop();
     this.#before = before;
     if (this.#piece()) this.#goOnLater();
@@ -57,14 +62,21 @@ export class Housekeeping {
 
   /** True where something may be left to do. */
   #piece(): boolean {
-    const { sealedAt, refusedUntil } = this.#before;
+    const { sealedAt, refusedUntil, day } = this.#before;
     const rows = this.ledger.prunable(JOURNAL_ROWS);
     const more = transaction(this.db, () => {
       const segments = this.#segments.run(sealedAt).changes;
       const refused = this.#refused.run(refusedUntil).changes;
+      const spendings = this.#spendings.run(day).changes;
       const removed = this.#removal.goOn();
       if (rows) this.#journal.run(rows.from, rows.to);
-      return segments === SEGMENTS || refused === REFUSED_IDS || removed || rows !== undefined;
+      return (
+        segments === SEGMENTS ||
+        refused === REFUSED_IDS ||
+        spendings === SPENDINGS ||
+        removed ||
+        rows !== undefined
+      );
     });
     if (rows) this.ledger.pruned(rows.to);
     return more;

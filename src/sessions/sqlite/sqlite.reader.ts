@@ -50,6 +50,8 @@ const READS = {
   segment: `
     SELECT from_seq, to_seq, sealed_at, events FROM segments WHERE session = ? AND to_seq > ?
     ORDER BY to_seq LIMIT 1`,
+  sessionsOf: 'SELECT count(*) AS count FROM sessions WHERE subject = ?',
+  tokensOf: 'SELECT tokens FROM spendings WHERE subject = ? AND day = ?',
   busy: 'SELECT id FROM sessions WHERE busy = 1',
   census: `
     SELECT attached, busy, count(*) AS sessions FROM sessions WHERE refused_until IS NULL GROUP BY attached, busy`,
@@ -129,6 +131,14 @@ export class SqliteReader {
       census[presenceOf({ attached: attached === 1, busy: busy === 1 })] += sessions;
     }
     return census;
+  }
+
+  sessionsOf(subject: string): number {
+    return one<{ count: number }>(this.#statements.sessionsOf, subject)?.count ?? 0;
+  }
+
+  tokensOf(subject: string, day: string): number {
+    return one<{ tokens: number }>(this.#statements.tokensOf, subject, day)?.tokens ?? 0;
   }
 
   busy(): string[] {

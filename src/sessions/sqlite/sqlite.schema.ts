@@ -78,6 +78,16 @@ CREATE TABLE journal (id INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 CREATE TABLE purges (session TEXT PRIMARY KEY) WITHOUT ROWID;
 `;
 
+/** What came later, and an older version of the gateway does not miss: a file that it made gets it as well. */
+const ADDITIONS = `
+CREATE TABLE IF NOT EXISTS spendings (
+  subject TEXT NOT NULL,
+  day TEXT NOT NULL,
+  tokens INTEGER NOT NULL,
+  PRIMARY KEY (subject, day)
+) WITHOUT ROWID;
+`;
+
 /**
  * Whether the file holds the tables of this version, or nothing yet.
  * @throws Error for a file of a newer version, or of another program
@@ -100,10 +110,16 @@ export function createSchema(db: DatabaseSync): void {
   db.exec(`
     BEGIN IMMEDIATE;
     ${TABLES}
+    ${ADDITIONS}
     PRAGMA application_id = ${APPLICATION_ID};
     PRAGMA user_version = ${SCHEMA_VERSION};
     COMMIT;
   `);
+}
+
+/** For a file that is there already. */
+export function completeSchema(db: DatabaseSync): void {
+  db.exec(ADDITIONS);
 }
 
 function pragma(db: DatabaseSync, name: string): number {

@@ -35,6 +35,9 @@ const WRITES = {
   segment: 'INSERT INTO segments (session, from_seq, to_seq, sealed_at, events) VALUES (?, ?, ?, ?, ?)',
   sealEarlier: 'UPDATE segments SET sealed_at = ? WHERE session = ? AND sealed_at IS NULL',
   sealed: 'UPDATE sessions SET sealed_seq = ? WHERE id = ?',
+  spent: `
+    INSERT INTO spendings (subject, day, tokens) VALUES (?, ?, ?)
+    ON CONFLICT (subject, day) DO UPDATE SET tokens = tokens + excluded.tokens`,
   journal: 'INSERT INTO journal (id, entries) VALUES (?, ?)',
   prune: 'DELETE FROM journal WHERE id >= ? AND id < ?',
 } as const;

@@ -150,6 +150,14 @@ export class SqliteTables extends SessionTables {
     return this.#read(() => this.#reader.census());
   }
 
+  sessionsOf(subject: string): number {
+    return this.#read(() => this.#reader.sessionsOf(subject));
+  }
+
+  tokensOf(subject: string, day: string): number {
+    return this.#read(() => this.#reader.tokensOf(subject, day));
+  }
+
   busy(): string[] {
     this.#flush();
     return this.#read(() => this.#reader.busy());
@@ -170,7 +178,7 @@ export class SqliteTables extends SessionTables {
     return this.#ledger.overdue(JOURNAL_BYTES);
   }
 
-  trim(before: { sealedAt: number; refusedUntil: number }): void {
+  trim(before: { sealedAt: number; refusedUntil: number; day: string }): void {
     this.#read(() => this.#housekeeping.trim(before));
   }
 

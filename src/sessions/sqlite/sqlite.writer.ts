@@ -92,6 +92,11 @@ export class SqliteWriter {
         return;
       case 'segment':
         return this.putSegment(write.sessionId, write.segment);
+      case 'spent': {
+        const { subject, day, tokens } = write.spending;
+        this.#statements.spent.run(subject, day, tokens);
+        return;
+      }
       case 'remove':
         this.#statements.refuse.run(write.refusedUntil, write.sessionId);
         this.#removal.begin(write.sessionId);
