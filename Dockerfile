@@ -4,7 +4,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY . .
 # The optional packages only bring Node 24 to hosts without it; this image has its own.
-RUN npm run build && npm prune --omit=dev --omit=optional --no-audit --no-fund
+RUN npm run build && npm run -s sbom > sbom.json && npm prune --omit=dev --omit=optional --no-audit --no-fund
 
 FROM node:24-slim
 LABEL org.opencontainers.image.title="mooring" \
@@ -19,7 +19,7 @@ WORKDIR /app
 RUN mkdir /data && chown node:node /data
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY --from=build /app/package.json /app/LICENSE ./
+COPY --from=build /app/package.json /app/LICENSE /app/sbom.json ./
 COPY agents ./agents
 COPY --from=build /app/web/dist ./web/dist
 USER node

@@ -16,6 +16,8 @@ export default defineConfig({
   build: {
     target: 'baseline-widely-available',
     chunkSizeWarningLimit: 1_000,
+    // The page holds code of others, whose licences want to be named with it.
+    license: { fileName: 'licenses.md' },
     rolldownOptions: {
       // Of libraries that name the sides of a server that renders; this page has one side.
       onLog: (level, log, handle) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && handle(level, log),
