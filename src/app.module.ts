@@ -33,6 +33,16 @@ import { EmbeddedFeed } from './sessions/embedded/embedded.feed.js';
 import { EmbeddedLease } from './sessions/embedded/embedded.lease.js';
 import { EmbeddedStore } from './sessions/embedded/embedded.store.js';
 import { MemoryTables } from './sessions/memory/memory.tables.js';
+import { RedisLeases } from './sessions/redis/redis.leases.js';
+import { RedisAppends } from './sessions/redis/redis.appends.js';
+import { RedisClock } from './sessions/redis/redis.clock.js';
+import { RedisFeed } from './sessions/redis/redis.feed.js';
+import { RedisLink } from './sessions/redis/redis.link.js';
+import { RedisList } from './sessions/redis/redis.list.js';
+import { RedisNodes } from './sessions/redis/redis.nodes.js';
+import { RedisSessions } from './sessions/redis/redis.sessions.js';
+import { RedisStore } from './sessions/redis/redis.store.js';
+import { RedisTurnLease } from './sessions/redis/redis.lease.js';
 import { SessionTables } from './sessions/embedded/session.tables.js';
 import { SqliteTables } from './sessions/sqlite/sqlite.tables.js';
 import { StoreMaintenance } from './sessions/embedded/store.maintenance.js';
@@ -40,13 +50,14 @@ import { SessionBindings } from './sessions/session.bindings.js';
 import { SessionFeed } from './sessions/session.feed.js';
 import { SessionReaper } from './sessions/session.reaper.js';
 import { SessionService } from './sessions/session.service.js';
-import { SessionStore } from './sessions/session.store.js';
+import { SessionStore, StoreEngine } from './sessions/session.store.js';
 import { TurnLease } from './sessions/turn.lease.js';
 import { FlushClock } from './streaming/flush.clock.js';
 import { StreamingService } from './streaming/session.emitter.js';
 
 /** The embedded store behind the three ports; another engine is another list like this one. */
 const EMBEDDED_STORE = [
+  Clock,
   {
     provide: SessionTables,
     inject: [Config, Clock],
@@ -61,13 +72,38 @@ const EMBEDDED_STORE = [
   { provide: SessionStore, useClass: EmbeddedStore },
   { provide: TurnLease, useClass: EmbeddedLease },
   { provide: SessionFeed, useClass: EmbeddedFeed },
+  { provide: StoreEngine, useExisting: SessionTables },
   StoreMaintenance,
+];
+
+/** The same ports on Redis, for many nodes. */
+const REDIS_STORE = [
+  {
+    provide: RedisLink,
+    inject: [Config],
+    useFactory: ({ redisUrl = '' }: Config) => new RedisLink(redisUrl),
+  },
+  {
+    provide: RedisSessions,
+    inject: [RedisLink, Clock, Config],
+    useFactory: (link: RedisLink, clock: Clock, { resumeWindowMs }: Config) =>
+      new RedisSessions(link, clock, { resumeWindowMs }),
+  },
+  { provide: Clock, useClass: RedisClock },
+  RedisLeases,
+  RedisAppends,
+  RedisNodes,
+  RedisList,
+  { provide: SessionStore, useClass: RedisStore },
+  { provide: TurnLease, useClass: RedisTurnLease },
+  { provide: SessionFeed, useClass: RedisFeed },
+  { provide: StoreEngine, useExisting: RedisNodes },
 ];
 
 /** The composition root. */
 @Module({})
 export class AppModule implements OnApplicationShutdown {
-  constructor(private readonly tables: SessionTables) {}
+  constructor(private readonly engine: StoreEngine) {}
 
   static forRoot(config: Config, model?: ModelProvider): DynamicModule {
     return {
@@ -80,8 +116,7 @@ export class AppModule implements OnApplicationShutdown {
       ],
       providers: [
         { provide: Config, useValue: config },
-        Clock,
-        ...EMBEDDED_STORE,
+        ...(config.store === 'redis' ? REDIS_STORE : EMBEDDED_STORE),
         SessionBindings,
         SessionService,
         SessionReaper,
@@ -120,6 +155,6 @@ export class AppModule implements OnApplicationShutdown {
 
   /** After the listeners are closed and the sockets are unbound: what they wrote last is kept too. */
   async onApplicationShutdown(): Promise<void> {
-    await this.tables.close();
+    await this.engine.close();
   }
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
+import { parseRedisUrl, REDIS_URL_FORMS } from './redis.url.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -33,8 +34,10 @@ export class Config {
   readonly port!: number;
   readonly host!: string;
   readonly transports!: readonly Transport[];
-  readonly store!: 'sqlite' | 'memory';
+  readonly store!: 'sqlite' | 'memory' | 'redis';
   readonly dataDir!: string;
+  /** There with `redis`. */
+  readonly redisUrl?: string;
   /** Absent: the scripted model answers. `baseUrl` has no slash at its end. */
   readonly vendor?: { readonly baseUrl: string; readonly apiKey?: string; readonly model: string };
   readonly agentsDir!: string;
@@ -132,7 +135,14 @@ const signingSecret: Kind<string> = {
 };
 
 const redisUrl: Kind<string> = {
-  ...matching('a URL such as redis://host:6379', /^rediss?:\/\/\S+$/),
+  must: `a URL of the form ${REDIS_URL_FORMS}`,
+  schema: z.string().superRefine((url, context) => {
+    try {
+      parseRedisUrl(url);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    }
+  }),
   secret: true,
   hidden: true,
 };
@@ -145,15 +155,9 @@ const transports: Kind<Transport[]> = {
     .pipe(z.array(z.enum(TRANSPORTS)).min(1)),
 };
 
-const store: Kind<'sqlite' | 'memory'> = {
-  must: 'sqlite or memory',
-  schema: z
-    .string()
-    .refine((value) => value !== 'redis', {
-      error: 'must be sqlite or memory: this version has no redis store yet',
-      abort: true,
-    })
-    .pipe(z.enum(['sqlite', 'memory'])),
+const store: Kind<'sqlite' | 'memory' | 'redis'> = {
+  must: 'sqlite, memory or redis',
+  schema: z.enum(['sqlite', 'memory', 'redis']),
 };
 
 const origins: Kind<string[]> = {
@@ -204,10 +208,14 @@ const hostName = matching('a host name or an IP address', /^[A-Za-z0-9._:%-]+$/)
 const VARIABLES = {
   PORT: row(whole(0, 65_535), '3000', 'the port it listens on; 0 picks a free one'),
   HOST: row(hostName, '127.0.0.1', 'the address it listens on (image: 0.0.0.0)'),
-  TRANSPORTS: row(transports, 'websocket,polling', 'polling needs one node, or stickiness'),
-  STORE: row(store, 'sqlite', 'where sessions are kept; memory forgets them at a restart'),
+  TRANSPORTS: row(
+    transports,
+    'websocket,polling',
+    'polling needs one node, or stickiness; with STORE=redis only websocket unless said',
+  ),
+  STORE: row(store, 'sqlite', 'where sessions are kept: by one node, for a while, or by many'),
   DATA_DIR: row(text, './data', "the SQLite file's folder, made if absent"),
-  REDIS_URL: row(redisUrl, undefined, 'for STORE=redis, which this version does not have yet'),
+  REDIS_URL: row(redisUrl, undefined, `required with STORE=redis: ${REDIS_URL_FORMS}`),
   OPENAI_BASE_URL: row(baseUrl, undefined, `any OpenAI-compatible endpoint; with only a key, ${OPENAI_URL}`),
   OPENAI_API_KEY: row(headerSecret, undefined, "the vendor's key; with neither, a scripted model answers"),
   MODEL: row(text, undefined, "required with a vendor: the model's id, which an agent's own overrides"),
@@ -288,7 +296,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   }
   problems.push(...missing(given));
   if (problems.length > 0) throw new ConfigError(problems);
-  return toConfig(values as Values);
+  return toConfig(values as Values, given);
 }
 
 /** One line of a {@link ConfigError}. */
@@ -331,6 +339,8 @@ function parseValue(name: Name, raw: string | undefined): unknown {
 function missing(given: ReadonlyMap<Name, string>): string[] {
   const vendor = (['OPENAI_BASE_URL', 'OPENAI_API_KEY'] as const).find((name) => given.has(name));
   const problems: string[] = [];
+  if (given.get('STORE') === 'redis' && !given.has('REDIS_URL'))
+    problems.push(`REDIS_URL must be set with STORE=redis: ${REDIS_URL_FORMS}`);
   if (vendor && !given.has('MODEL'))
     problems.push(`MODEL must be the model's id as its vendor spells it, since ${vendor} is set`);
   if (given.get('AUTH') !== 'jwt') return problems;
@@ -340,13 +350,15 @@ function missing(given: ReadonlyMap<Name, string>): string[] {
   return problems;
 }
 
-function toConfig(values: Values): Config {
+function toConfig(values: Values, given: ReadonlyMap<Name, string>): Config {
   return new Config({
     port: values.PORT,
     host: values.HOST,
-    transports: values.TRANSPORTS,
+    // A plain `io(url)` begins by polling, whose requests a load balancer without stickiness would spread over the nodes.
+    transports: values.STORE === 'redis' && !given.has('TRANSPORTS') ? ['websocket'] : values.TRANSPORTS,
     store: values.STORE,
     dataDir: values.DATA_DIR,
+    redisUrl: values.REDIS_URL,
     vendor: toVendor(values),
     agentsDir: values.AGENTS_DIR,
     defaultAgent: values.DEFAULT_AGENT,

@@ -21,6 +21,8 @@ export class ActiveTurn {
   constructor(
     readonly sessionId: string,
     readonly turn: RunningTurn,
+    /** Under which it runs. */
+    readonly fence: number,
   ) {}
 
   /** Aborted as soon as the end is decided: the model's request and the tools hang on it. */

@@ -1,9 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Clock } from '../clock.js';
 import { Config } from '../config.js';
 import type { SendResult, TurnState, WhenBusy } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
+import { PeriodicTask } from '../sessions/periodic.task.js';
+import { SessionFeed } from '../sessions/session.feed.js';
 import { SessionDamaged, SessionStore } from '../sessions/session.store.js';
 import type { Outcome, SendCommand } from '../sessions/session.command.js';
 import type { Ending } from '../sessions/session.js';
@@ -47,10 +50,11 @@ interface Worker {
  * outside of the receive path, whether anybody is connected or not.
  */
 @Injectable()
-export class AgentLoopService implements OnApplicationBootstrap {
+export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #logger = new Logger(AgentLoopService.name);
   readonly #workers = new Map<string, Worker>();
   readonly #places: TurnPlaces;
+  readonly #sweep = new PeriodicTask(() => this.#takeUp());
   #draining = false;
   #drainedOut = false;
 
@@ -58,21 +62,31 @@ export class AgentLoopService implements OnApplicationBootstrap {
     private readonly store: SessionStore,
     private readonly lease: TurnLease,
     private readonly bindings: SessionBindings,
+    private readonly feed: SessionFeed,
     private readonly runner: TurnRunner,
     private readonly detachPolicy: DetachPolicy,
     private readonly config: Config,
+    private readonly clock: Clock,
   ) {
     this.#places = new TurnPlaces(config.maxTurns, config.maxTurnsPerOwner);
     lease.onStop((sessionId, turnId, ending) => this.#decide(sessionId, turnId, ending));
+    lease.onDeposed((sessionId, fence) => {
+      const { turn } = this.#workers.get(sessionId) ?? {};
+      if (turn?.fence === fence) turn.depose();
+    });
     bindings.onAttached((sessionId) => detachPolicy.forget(sessionId));
     bindings.onDetached((sessionId) => this.#watch(sessionId));
   }
 
-  /** Turns that a process before this one left open: ended as `node_lost`, and those that wait are run. */
+  /** Turns that another process, or one before this, left open: ended as `node_lost`, and those that wait are run. */
   async onApplicationBootstrap(): Promise<void> {
-    const due = await this.lease.due();
-    if (due.length > 0) this.#logger.log(`taking up ${due.length} sessions with open turns`);
-    for (const sessionId of due) this.#start(sessionId);
+    const { sweepMs } = this.lease;
+    if (sweepMs === undefined) return this.#takeUp();
+    this.#sweep.start(sweepMs);
+  }
+
+  onModuleDestroy(): Promise<void> {
+    return this.#sweep.stop();
   }
 
   get runningTurns(): number {
@@ -197,6 +211,17 @@ export class AgentLoopService implements OnApplicationBootstrap {
     }
   }
 
+  async #takeUp(): Promise<void> {
+    if (this.#draining) return;
+    try {
+      const due = (await this.lease.due()).filter((sessionId) => !this.#workers.has(sessionId));
+      if (due.length > 0) this.#logger.log(`taking up ${due.length} sessions with open turns`);
+      for (const sessionId of due) this.#start(sessionId);
+    } catch (error) {
+      this.#logger.warn(`turns that were left open could not be looked for: ${String(error)}`);
+    }
+  }
+
   #start(sessionId: string): void {
     const present = this.#workers.get(sessionId);
     if (present) {
@@ -253,7 +278,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
     const beginning = this.lease.next(sessionId, fence);
     worker.beginning = beginning.then(
       (next) => {
-        if (next.kind === 'turn') worker.turn = new ActiveTurn(sessionId, next.turn);
+        if (next.kind === 'turn') worker.turn = new ActiveTurn(sessionId, next.turn, fence);
         // It was being begun while the time of the drain passed.
         if (this.#drainedOut) worker.turn?.decide(DRAINING);
       },
@@ -295,15 +320,16 @@ export class AgentLoopService implements OnApplicationBootstrap {
     return worker?.turn?.turn.turnId === turnId ? worker.turn.decide(ending) : undefined;
   }
 
-  #watch(sessionId: string): void {
+  #watch(sessionId: string, afterMs?: number): void {
     if (!this.#workers.has(sessionId) || this.bindings.isAttached(sessionId)) return;
-    this.detachPolicy.watch(sessionId, () => void this.#endOrphan(sessionId));
+    this.detachPolicy.watch(sessionId, () => void this.#endOrphan(sessionId), afterMs);
   }
 
   async #endOrphan(sessionId: string): Promise<void> {
     this.detachPolicy.forget(sessionId);
-    if (this.bindings.isAttached(sessionId)) return;
     const reason = 'detached';
+    const leftMs = await this.#timeLeft(sessionId);
+    if (leftMs > 0) return this.#watch(sessionId, leftMs);
     try {
       await this.store.accept(sessionId, { kind: 'end-waiting', reason });
     } catch (error) {
@@ -314,6 +340,18 @@ export class AgentLoopService implements OnApplicationBootstrap {
     // Somebody may have come back meanwhile.
     if (this.bindings.isAttached(sessionId)) return;
     this.#workers.get(sessionId)?.turn?.decide({ state: 'interrupted', reason });
+  }
+
+  /** For how long nobody may be attached yet, on whatever node; nothing is known of the future of who is attached now. */
+  async #timeLeft(sessionId: string): Promise<number> {
+    const { limitMs } = this.detachPolicy;
+    try {
+      const since = await this.feed.detachedSince(sessionId);
+      return since === undefined ? limitMs : since + limitMs - this.clock.now();
+    } catch (error) {
+      this.#logger.warn(`whether anybody watches a session could not be asked: ${String(error)}`);
+      return STORE_RETRY_MS;
+    }
   }
 }
 

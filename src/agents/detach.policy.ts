@@ -8,10 +8,10 @@ export class DetachPolicy {
 
   constructor(private readonly config: Config) {}
 
-  /** Calls `end` when the session has been detached for too long, counted from the first call. */
-  watch(sessionId: string, end: () => void): void {
+  /** Calls `end` when the session has been detached for too long, counted from the first call, or after that time. */
+  watch(sessionId: string, end: () => void, afterMs = this.limitMs): void {
     if (this.#timers.has(sessionId)) return;
-    const timer = setTimeout(end, this.#limitMs);
+    const timer = setTimeout(end, afterMs);
     timer.unref();
     this.#timers.set(sessionId, timer);
   }
@@ -22,7 +22,8 @@ export class DetachPolicy {
     this.#timers.delete(sessionId);
   }
 
-  get #limitMs(): number {
+  /** How long that is. */
+  get limitMs(): number {
     const { detachPolicy, detachGraceMs, detachedTurnLimitMs } = this.config;
     return detachPolicy === 'interrupt' ? Math.min(detachGraceMs, detachedTurnLimitMs) : detachedTurnLimitMs;
   }

@@ -6,6 +6,7 @@ import type { PinnedAgent } from '../sessions/pinned-agent.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import type { Ending } from '../sessions/session.js';
 import { SessionStore } from '../sessions/session.store.js';
+import { TurnLease } from '../sessions/turn.lease.js';
 import type { ActiveTurn } from './active.turn.js';
 import type { Answer } from './answer.js';
 import { callModel } from './model.call.js';
@@ -40,6 +41,7 @@ interface StepResult {
 export class ModelSteps {
   constructor(
     private readonly store: SessionStore,
+    private readonly lease: TurnLease,
     private readonly model: ModelProvider,
     private readonly tools: ToolRegistry,
     private readonly config: Config,
@@ -175,7 +177,9 @@ export class ModelSteps {
   async #callTool(active: ActiveTurn, agent: PinnedAgent, call: ToolCall, answer: Answer): Promise<void> {
     const { toolCallId, toolName, input } = call;
     if (!parse(input).ok) return;
-    const { sessionId, turn, signal } = active;
+    const { sessionId, turn, fence, signal } = active;
+    // What a tool does cannot be taken back: a process that stood still may have lost the turn without noticing.
+    if (!(await this.lease.confirm(sessionId, fence, signal))) return active.depose();
     const outcome = await this.tools.call({
       name: toolName,
       input,

@@ -17,6 +17,8 @@ interface Binding {
   cursor: Position;
   /** The newest seq that was published while it was not live. */
   published: number;
+  /** There may be more than was published here, or another history: only the log can tell. */
+  doubtful: boolean;
 }
 
 type PresenceListener = (sessionId: string) => void;
@@ -38,6 +40,7 @@ export class SessionBindings {
     private readonly feed: SessionFeed,
   ) {
     feed.onEvents((packet) => this.#deliver(packet));
+    feed.onGap((sessionId) => this.#readAgain(sessionId));
   }
 
   onAttached(listener: PresenceListener): void {
@@ -74,6 +77,7 @@ export class SessionBindings {
     const held = this.#find(connection, sessionId);
     const binding = held ?? this.#add(connection, sessionId);
     binding.state = 'reading';
+    binding.doubtful = false;
     let reading: Reading | undefined;
     try {
       // Also for a further socket: nothing may be read before the subscription of the first one stands.
@@ -147,6 +151,7 @@ export class SessionBindings {
       state: 'reading',
       cursor: { epoch: '', seq: 0 },
       published: 0,
+      doubtful: false,
     };
     bindings.set(connection.id, binding);
     sessions.add(sessionId);
@@ -163,12 +168,21 @@ export class SessionBindings {
       if (binding.state === 'live' && follows(binding.cursor, packet) && !binding.connection.congested) {
         this.#send(binding, packet);
       } else {
-        binding.published = packet.to;
+        // Two nodes' packets may come in another order than that of the log.
+        binding.published = Math.max(binding.published, packet.to);
+        if (packet.epoch !== binding.cursor.epoch) binding.doubtful = true;
         if (binding.state === 'live') this.#resume(binding);
       }
     }
     if (packet.events.at(-1)?.type === 'session')
       void this.#unbindEnded(packet.sessionId, [...bindings.values()]);
+  }
+
+  #readAgain(sessionId: string): void {
+    for (const binding of this.#bySession.get(sessionId)?.values() ?? []) {
+      binding.doubtful = true;
+      if (binding.state === 'live') this.#resume(binding);
+    }
   }
 
   async #unbindEnded(sessionId: string, bindings: Binding[]): Promise<void> {
@@ -188,13 +202,14 @@ export class SessionBindings {
   /** Goes live where nothing was published meanwhile; otherwise holds, or reads the log from the cursor. */
   #resume(binding: Binding): void {
     if (binding.connection.congested) binding.state = 'held';
-    else if (binding.published <= binding.cursor.seq) binding.state = 'live';
+    else if (!binding.doubtful && binding.published <= binding.cursor.seq) binding.state = 'live';
     else void this.#catchUp(binding);
   }
 
   async #catchUp(binding: Binding): Promise<void> {
     const { connection, sessionId, cursor } = binding;
     binding.state = 'reading';
+    binding.doubtful = false;
     this.catchUps += 1;
     try {
       const reading = await this.store.read(sessionId, cursor);

@@ -117,6 +117,11 @@ export abstract class SessionStore {
   abstract list(query: ListQuery): Promise<{ sessions: ListedSession[]; nextCursor?: string }>;
 }
 
+/** What the ports stand on: closed last, when nothing reads or writes any more. */
+export abstract class StoreEngine {
+  abstract close(): Promise<void>;
+}
+
 /** The engine did not take the write or did not answer; the same call may succeed later. */
 export class StoreUnavailable extends Error {
   constructor(cause: unknown) {

@@ -14,8 +14,14 @@ export type NextTurn =
 /** Decides how a running turn ends, on the node that runs it; undefined: it does not run here. */
 export type StopHandler = (sessionId: string, turnId: string, ending: Ending) => Promise<Ending | undefined>;
 
+/** Another owner has taken a session: whatever runs for it under this fence has to stop. */
+export type DeposedHandler = (sessionId: string, fence: number) => void;
+
 /** Who may run a session's turns. The fence only grows; whoever holds an older one is deposed. */
 export abstract class TurnLease {
+  /** How often {@link due} is to be asked, milliseconds; undefined: at the start only, as nobody else can leave turns behind. */
+  abstract readonly sweepMs: number | undefined;
+
   /** The fence under which this node may run the session's turns; undefined: someone else may. */
   abstract claim(sessionId: string): Promise<number | undefined>;
 
@@ -35,4 +41,12 @@ export abstract class TurnLease {
   abstract stop(sessionId: string, turnId: string, ending: Ending): Promise<Ending | undefined>;
 
   abstract onStop(handler: StopHandler): void;
+
+  /**
+   * Nobody else runs the session's turns: to be asked before anything that cannot be taken back, since a process may
+   * have stood still without noticing. Waits while that cannot be known.
+   */
+  abstract confirm(sessionId: string, fence: number, signal?: AbortSignal): Promise<boolean>;
+
+  abstract onDeposed(handler: DeposedHandler): void;
 }

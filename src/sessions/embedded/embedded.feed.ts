@@ -29,4 +29,11 @@ export class EmbeddedFeed extends SessionFeed {
   onEvents(listener: (packet: EventPacket) => void): void {
     this.#listener = listener;
   }
+
+  /** A direct call loses nothing. */
+  onGap(): void {}
+
+  detachedSince(sessionId: string): Promise<number | undefined> {
+    return Promise.resolve(this.#subscribed.has(sessionId) ? undefined : 0);
+  }
 }

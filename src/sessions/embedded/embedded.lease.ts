@@ -7,6 +7,7 @@ import { ActiveSessions, type ActiveSession } from './active.sessions.js';
 /** Leases within one process: whoever claims first runs the session's turns until nothing waits. */
 @Injectable()
 export class EmbeddedLease extends TurnLease {
+  readonly sweepMs = undefined;
   #stop: StopHandler = () => Promise.resolve(undefined);
   /** One counter for all sessions: a session that was out of memory meanwhile must not count anew. */
   #lastFence = 0;
@@ -61,6 +62,13 @@ export class EmbeddedLease extends TurnLease {
   onStop(handler: StopHandler): void {
     this.#stop = handler;
   }
+
+  /** Nobody but this process can have claimed it. */
+  confirm(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
+  onDeposed(): void {}
 }
 
 function holds(active: ActiveSession, fence: number): boolean {

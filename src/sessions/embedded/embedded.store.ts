@@ -7,10 +7,10 @@ import {
   type LogEntry,
   type Position,
   type SessionEvent,
-  type UIMessage,
 } from '../../protocol.js';
 import { mergeEvents } from '../coalescer.js';
 import { KeyedQueue } from '../keyed.queue.js';
+import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '../reading.js';
 import { RequestError } from '../request.error.js';
 import type { Command, Outcome } from '../session.command.js';
 import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
@@ -139,7 +139,7 @@ export class EmbeddedStore extends SessionStore {
           events: mergeEvents(events),
         };
       }
-      const page = take(this.#newestFirst(session), LIMITS.snapshotMessages, LIMITS.snapshotBytes);
+      const page = newestWithin(this.#newestFirst(session), LIMITS.snapshotMessages, LIMITS.snapshotBytes);
       return { ...common, rest: false, recovered: false, ...page, events: this.#present(active) };
     });
   }
@@ -149,7 +149,7 @@ export class EmbeddedStore extends SessionStore {
       if (!active) return undefined;
       const session = page.begun ? { ...active.session, waiting: [] } : active.session;
       const newest = this.#newestFirst(session, page.before);
-      return newest && take(newest, page.limit, page.maxBytes ?? Infinity);
+      return newest && newestWithin(newest, page.limit, page.maxBytes ?? Infinity);
     });
   }
 
@@ -176,13 +176,7 @@ export class EmbeddedStore extends SessionStore {
   /** What a snapshot says beside the messages: each waiting turn, then all of the running one. */
   #present(active: ActiveSession): SessionEvent[] {
     const { session } = active;
-    const waiting = session.waiting.map(({ turnId, message }): SessionEvent => ({
-      type: 'turn',
-      turnId,
-      messageId: message.id,
-      state: 'queued',
-      seq: session.seq,
-    }));
+    const waiting = waitingEvents(session);
     if (!session.running) return waiting;
     const { turnId, startSeq } = session.running;
     const { events = [] } = this.sessions.eventsAfter(active, startSeq - 1, 0) ?? {};
@@ -218,35 +212,6 @@ export class EmbeddedStore extends SessionStore {
       tokensOf: (subject, day) => tables.tokensOf(subject, day),
     };
   }
-}
-
-interface SizedMessage {
-  message: UIMessage;
-  /** Of its JSON. */
-  bytes: number;
-}
-
-function sized(message: UIMessage): SizedMessage {
-  return { message, bytes: Buffer.byteLength(JSON.stringify(message)) };
-}
-
-function* chain<T>(first: Iterable<T>, second: Iterable<T>): Iterable<T> {
-  yield* first;
-  yield* second;
-}
-
-/** The newest messages within the limits, at least one, oldest first. */
-function take(newestFirst: Iterable<SizedMessage>, limit: number, maxBytes: number): MessagePage {
-  const messages: UIMessage[] = [];
-  let bytes = 0;
-  for (const next of newestFirst) {
-    bytes += next.bytes;
-    if (messages.length === limit || (messages.length > 0 && bytes > maxBytes)) {
-      return { messages: messages.reverse(), hasMore: true };
-    }
-    messages.push(next.message);
-  }
-  return { messages: messages.reverse(), hasMore: false };
 }
 
 function appended(packet: EventPacket): Appended {

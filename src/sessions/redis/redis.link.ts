@@ -1,0 +1,290 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { StoreUnavailable } from '../session.store.js';
+import { RedisKeys, type SessionKeys } from './redis.keys.js';
+import { SCRIPTS, type ScriptName } from './redis.scripts.js';
+import { parseRedisUrl } from '../../redis.url.js';
+
+/** A command without an answer by then counts as lost. Sends carry the same limit, and are not made later. */
+export const ANSWER_MS = 1_000;
+const RECONNECT_MS = { first: 50, most: 500 };
+
+export type ScriptReply = readonly unknown[];
+
+export interface RedisTiming {
+  /** How long nobody else claims a session for whose waiting turn a node has just answered: tokens then need no hop. */
+  acceptorMs: number;
+  /** So long after Redis was out of a node's reach, that node takes nobody for dead. Owners renew meanwhile. */
+  steadyMs: number;
+  /** For so long after Redis was restarted owners may write anew what it lost, before its absence is believed. */
+  settleMs: number;
+}
+
+const TIMING: RedisTiming = { acceptorMs: 500, steadyMs: 2_000, settleMs: 1_500 };
+
+/**
+ * The connection to Redis: one for commands, and which run of Redis it reaches. A run ends with a restart or a
+ * failover; what was written under an earlier one may be missing its end, which scripts are told by the
+ * generation that they are given.
+ */
+export class RedisLink {
+  readonly keys: RedisKeys;
+  /** This process, for as long as it lives. */
+  readonly node = randomBytes(6).toString('hex');
+  readonly #logger = new Logger(RedisLink.name);
+  readonly #client: Redis | Cluster;
+  readonly #hashes = new Map<ScriptName, string>();
+  readonly #restarted: (() => Promise<void>)[] = [];
+  #runs: string[] | undefined;
+  #joining?: Promise<void>;
+  #settledAt = 0;
+  /** What Redis's clock is ahead of this process's monotonic one, milliseconds. */
+  #ahead = performance.timeOrigin;
+  #closed = false;
+  /** Commands sent: scripts, and what reads. */
+  commands = 0;
+
+  constructor(
+    private readonly url: string,
+    readonly timing: RedisTiming = TIMING,
+  ) {
+    const { clustered } = parseRedisUrl(url);
+    this.keys = new RedisKeys(clustered);
+    for (const [name, text] of Object.entries(SCRIPTS)) {
+      this.#hashes.set(name as ScriptName, createHash('sha1').update(text).digest('hex'));
+    }
+    this.#client = this.connect('commands');
+    this.#client.on('ready', () => void this.#join().catch(() => undefined));
+    this.#client.on('close', () => (this.#runs = undefined));
+  }
+
+  /** Another connection to the same Redis, for what blocks or subscribes. Its errors are logged once a cause. */
+  connect(purpose: string): Redis | Cluster {
+    const client = openRedis(this.url, purpose === 'commands');
+    let last = '';
+    client.on('error', (error: Error) => {
+      if (error.message !== last) this.#logger.warn(`redis (${purpose}): ${error.message}`);
+      last = error.message;
+    });
+    client.on('ready', () => {
+      if (last !== '') this.#logger.log(`redis (${purpose}): connected again`);
+      last = '';
+    });
+    return client;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Redis's clock, epoch milliseconds, as well as it is known here. */
+  now(): number {
+    return Math.round(performance.now() + this.#ahead);
+  }
+
+  /** Waits out the moment after Redis was found to have been restarted: owners may be writing anew what it lost. */
+  async settled(): Promise<boolean> {
+    const waitMs = this.#settledAt - performance.now();
+    if (waitMs <= 0) return true;
+    await setTimeout(waitMs);
+    return false;
+  }
+
+  /** Called, and waited for, when Redis was restarted since this process last spoke to it. */
+  onRestarted(listener: () => Promise<void>): void {
+    this.#restarted.push(listener);
+  }
+
+  /** Runs a script on one session: its keys, then `more`. @throws StoreUnavailable */
+  async onSession(
+    name: ScriptName,
+    keys: SessionKeys,
+    words: readonly (string | number)[],
+    more: readonly string[] = [],
+  ): Promise<ScriptReply> {
+    const { record, log, messages, places, requests, gone, index } = keys;
+    const { all, idle, empty, attached, due, agents } = index;
+    return this.onPartition(
+      name,
+      keys.partition,
+      [record, log, messages, places, requests, gone, all, idle, empty, attached, due, agents, ...more],
+      words,
+    );
+  }
+
+  /** Runs a script under the generation of a partition, which may have changed once. @throws StoreUnavailable */
+  async onPartition(
+    name: ScriptName,
+    partition: number,
+    keys: readonly string[],
+    words: readonly (string | number)[],
+  ): Promise<ScriptReply> {
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const run = this.#runs?.[partition];
+      if (run === undefined) throw new StoreUnavailable('not connected to Redis');
+      const epoch = randomBytes(6).toString('hex');
+      const generation = this.keys.partition(partition).generation;
+      const reply = await this.#run(name, [generation, ...keys], [run, epoch, this.node, ...words]);
+      if (reply === 'unknown script' || (reply as ScriptReply)[0] === 'stale') await this.#join();
+      else return reply as ScriptReply;
+    }
+    throw new StoreUnavailable('Redis is being restarted');
+  }
+
+  /** Runs a script that knows no generations. @throws StoreUnavailable */
+  async plain(
+    name: ScriptName,
+    keys: readonly string[],
+    words: readonly (string | number)[],
+  ): Promise<unknown> {
+    if (!this.#runs) throw new StoreUnavailable('not connected to Redis');
+    const reply = await this.#run(name, keys, words);
+    if (reply !== 'unknown script') return reply;
+    await this.#join();
+    return this.#run(name, keys, words);
+  }
+
+  /** Commands that only read, or that may be repeated. @throws StoreUnavailable */
+  async command<T>(ask: (client: Redis | Cluster) => Promise<T>): Promise<T> {
+    if (!this.#runs) throw new StoreUnavailable('not connected to Redis');
+    this.commands += 1;
+    try {
+      return await ask(this.#client);
+    } catch (error) {
+      throw new StoreUnavailable(error);
+    }
+  }
+
+  /** Waits until Redis was reached, for a while. */
+  async reached(withinMs: number): Promise<boolean> {
+    const until = performance.now() + withinMs;
+    while (!this.#runs && !this.#closed && performance.now() < until) {
+      await setTimeout(20);
+    }
+    return this.#runs !== undefined;
+  }
+
+  learnTime(redisNow: number, askedAt: number): void {
+    this.#ahead = redisNow - (askedAt + performance.now()) / 2;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#runs = undefined;
+    this.#client.disconnect();
+    await this.#joining?.catch(() => undefined);
+  }
+
+  async #run(
+    name: ScriptName,
+    keys: readonly string[],
+    words: readonly (string | number)[],
+  ): Promise<unknown> {
+    this.commands += 1;
+    try {
+      return await this.#client.evalsha(this.#hashes.get(name) ?? '', keys.length, ...keys, ...words);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return 'unknown script';
+      throw new StoreUnavailable(error);
+    }
+  }
+
+  /** Finds out which run of Redis answers, once at a time, and hands it the scripts. */
+  #join(): Promise<void> {
+    return (this.#joining ??= this.#begin().finally(() => (this.#joining = undefined)));
+  }
+
+  async #begin(): Promise<void> {
+    const before = this.#runs;
+    try {
+      const masters = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
+      const runs = new Map<string, string>();
+      for (const master of masters) {
+        const info = await master.info('server');
+        runs.set(addressOf(master), /run_id:(\w+)/.exec(info)?.[1] ?? '');
+        for (const text of Object.values(SCRIPTS)) await master.script('LOAD', text);
+      }
+      const found: string[] = [];
+      for (const partition of this.keys.allPartitions())
+        found.push(runs.get(await this.#masterOf(partition)) ?? '');
+      const asked = performance.now();
+      const [seconds, micros] = await masters[0]!.time();
+      this.learnTime(Number(seconds) * 1000 + Math.floor(Number(micros) / 1000), asked);
+      let changed = false;
+      for (const partition of this.keys.allPartitions()) {
+        const { generation } = this.keys.partition(partition);
+        const begun = await this.#client.evalsha(
+          this.#hashes.get('begin') ?? '',
+          1,
+          generation,
+          found[partition] ?? '',
+        );
+        changed ||= begun === 1;
+      }
+      this.#runs = found;
+      if (changed || (before && before.some((run, partition) => run !== found[partition]))) {
+        this.#settledAt = performance.now() + this.timing.settleMs;
+      }
+    } catch (error) {
+      this.#runs = undefined;
+      throw new StoreUnavailable(error);
+    }
+    await this.#tellRestarted();
+  }
+
+  #lastTold?: string;
+
+  async #tellRestarted(): Promise<void> {
+    const now = this.#runs?.join(' ');
+    const first = this.#lastTold === undefined;
+    if (now === this.#lastTold) return;
+    this.#lastTold = now;
+    if (first) return;
+    this.#logger.warn('Redis was restarted: histories go on under new epochs');
+    for (const listener of this.#restarted) {
+      await listener().catch((error: unknown) =>
+        this.#logger.warn(`after a restart of Redis: ${String(error)}`),
+      );
+    }
+  }
+
+  async #masterOf(partition: number): Promise<string> {
+    if (!(this.#client instanceof Cluster)) return addressOf(this.#client);
+    const slot = Number(await this.#client.cluster('KEYSLOT', this.keys.partition(partition).generation));
+    return this.#client.slots[slot]?.[0] ?? '';
+  }
+}
+
+function addressOf({ options: { host, port } }: Redis): string {
+  return `${host}:${port}`;
+}
+
+function openRedis(url: string, commands: boolean): Redis | Cluster {
+  const target = parseRedisUrl(url);
+  const options: RedisOptions = {
+    ...target.options,
+    connectTimeout: ANSWER_MS,
+    // A subscription waits for the next connection; a command does not: whoever asked is told so.
+    ...(commands
+      ? {
+          commandTimeout: ANSWER_MS,
+          enableOfflineQueue: false,
+          maxRetriesPerRequest: 0,
+          autoResendUnfulfilledCommands: false,
+        }
+      : { maxRetriesPerRequest: null }),
+    retryStrategy: (times) => Math.min(RECONNECT_MS.first * times, RECONNECT_MS.most),
+  };
+  if (!target.clustered) return new Redis(options);
+  const { retryStrategy, enableOfflineQueue, ...redisOptions } = options;
+  return new Cluster(target.nodes, {
+    redisOptions,
+    enableOfflineQueue: enableOfflineQueue ?? true,
+    clusterRetryStrategy: retryStrategy as (times: number) => number,
+    slotsRefreshTimeout: ANSWER_MS,
+    retryDelayOnFailover: 100,
+    maxRedirections: 4,
+  });
+}

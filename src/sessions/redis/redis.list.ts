@@ -1,0 +1,177 @@
+import { Injectable } from '@nestjs/common';
+import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
+import { isBusy, type Session } from '../session.js';
+import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
+import type { RedisKeys } from './redis.keys.js';
+import { RedisLink } from './redis.link.js';
+import { parse, type Body } from './redis.record.js';
+
+/** What is looked at beyond a page. */
+const LOOK_AT = 100;
+
+interface Ranked {
+  sessionId: string;
+  /** `updatedAt`, epoch milliseconds. */
+  score: number;
+}
+
+/** Sessions over all partitions: lists, numbers, accounts. */
+@Injectable()
+export class RedisList {
+  readonly #keys: RedisKeys;
+
+  constructor(private readonly link: RedisLink) {
+    this.#keys = link.keys;
+  }
+
+  async census(): Promise<Census> {
+    const counts = await this.#each(async (partition) => {
+      const { all, attached, due } = this.#keys.partition(partition);
+      const [total, open, ids] = await this.link.command((client) =>
+        Promise.all([client.zcard(all), client.scard(attached), client.zrange(due, '0', '-1')]),
+      );
+      const here =
+        ids.length > 0 ? await this.link.command((client) => client.smismember(attached, ...ids)) : [];
+      const orphaned = here.filter((is) => is === 0).length;
+      return { attached: open, orphaned, detached: Math.max(0, total - open - orphaned) };
+    });
+    return counts.reduce((sum, each) => ({
+      attached: sum.attached + each.attached,
+      detached: sum.detached + each.detached,
+      orphaned: sum.orphaned + each.orphaned,
+    }));
+  }
+
+  async list(query: ListQuery): Promise<{ sessions: ListedSession[]; nextCursor?: string }> {
+    const { subject, state, limit, idleBefore } = query;
+    if (idleBefore) return { sessions: await this.#idle(idleBefore, limit) };
+    const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
+    const after = cursor && { score: Date.parse(cursor.updatedAt), sessionId: cursor.sessionId };
+    for (let most = limit + 1; ; most *= 4) {
+      const pages = await this.#each((partition) => this.#ranked(partition, subject, state, after, most));
+      const found = await this.#describe(mergedNewestFirst(pages));
+      const sessions = found.filter((listed) => state === undefined || presenceOf(listed) === state);
+      const last = sessions[limit - 1];
+      if (last && sessions.length > limit) {
+        return { sessions: sessions.slice(0, limit), nextCursor: encodeCursor(last) };
+      }
+      if (!pages.some(({ more }) => more)) return { sessions };
+    }
+  }
+
+  /** What a subject has used on a day. */
+  async tokensOf(subject: string, day: string): Promise<number> {
+    const used = await this.#each((partition) =>
+      this.link.command((client) => client.hget(this.#keys.spent(partition, subject), day)),
+    );
+    return used.reduce((sum, tokens) => sum + Number(tokens ?? 0), 0);
+  }
+
+  /** How many sessions a subject has in other partitions than that of this one. */
+  async ownedElsewhere(subject: string, sessionId: string): Promise<number> {
+    const { partition: own } = this.#keys.session(sessionId);
+    const counts = await this.#each((partition) =>
+      partition === own
+        ? Promise.resolve(0)
+        : this.link.command((client) => client.zcard(this.#keys.owned(partition, subject))),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #ranked(
+    partition: number,
+    subject: string | undefined,
+    state: ListQuery['state'],
+    after: Ranked | undefined,
+    most: number,
+  ): Promise<RankedPage> {
+    const { all, attached, due } = this.#keys.partition(partition);
+    if (subject === undefined && (state === 'attached' || state === 'orphaned')) {
+      const ids = await this.link.command((client) =>
+        state === 'attached' ? client.smembers(attached) : client.zrange(due, '0', '-1'),
+      );
+      const scores = ids.length > 0 ? await this.link.command((client) => client.zmscore(all, ...ids)) : [];
+      const ranked = ids.map((sessionId, index) => ({ sessionId, score: Number(scores[index] ?? 0) }));
+      return { ranked: ranked.filter((each) => isAfter(each, after)).sort(newestFirst), more: false };
+    }
+    const source = subject === undefined ? all : this.#keys.owned(partition, subject);
+    const from = after ? String(after.score) : '+inf';
+    // Those of the cursor's own moment come again; there are rarely many.
+    const flat = await this.link.command((client) =>
+      client.zrange(source, from, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, most + LOOK_AT, 'WITHSCORES'),
+    );
+    const ranked = pairs(flat);
+    return { ranked: ranked.filter((each) => isAfter(each, after)), more: ranked.length === most + LOOK_AT };
+  }
+
+  async #idle(before: { withMessages: number; empty: number }, limit: number): Promise<ListedSession[]> {
+    const ids = await this.#each(async (partition) => {
+      const { idle, empty } = this.#keys.partition(partition);
+      const under = (key: string, time: number): Promise<string[]> =>
+        this.link.command((client) => client.zrange(key, '-inf', `(${time}`, 'BYSCORE', 'LIMIT', 0, limit));
+      return [...(await under(idle, before.withMessages)), ...(await under(empty, before.empty))];
+    });
+    const ranked = ids.flat().slice(0, limit);
+    return this.#describe(ranked.map((sessionId) => ({ sessionId, score: 0 })));
+  }
+
+  async #describe(ranked: readonly Ranked[]): Promise<ListedSession[]> {
+    const fields = await Promise.all(
+      ranked.map(({ sessionId }) =>
+        this.link.command((client) => client.hmget(this.#keys.session(sessionId).record, 'body', 'nodes')),
+      ),
+    );
+    return fields.flatMap(([json, nodes], index) => {
+      const sessionId = ranked[index]?.sessionId;
+      if (!json || sessionId === undefined) return [];
+      const body = parse<Body>(json, 'session');
+      return [
+        {
+          sessionId,
+          agent: body.agent.id,
+          title: body.title,
+          attached: nodes !== '',
+          busy: isBusy(body as unknown as Session),
+          turn: body.running?.turnId,
+          updatedAt: body.updatedAt,
+        },
+      ];
+    });
+  }
+
+  #each<T>(ask: (partition: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.#keys.allPartitions().map(ask));
+  }
+}
+
+interface RankedPage {
+  /** The newest first. */
+  ranked: Ranked[];
+  /** The partition has older ones, too. */
+  more: boolean;
+}
+
+/** As far as every page reaches: what lies behind the end of one cannot be ranked yet. */
+function mergedNewestFirst(pages: readonly RankedPage[]): Ranked[] {
+  const ends = pages.flatMap(({ ranked, more }) => (more ? ranked.slice(-1) : []));
+  const horizon = ends.sort(newestFirst)[0];
+  const merged = pages.flatMap(({ ranked }) => ranked).sort(newestFirst);
+  return horizon ? merged.filter((each) => newestFirst(each, horizon) <= 0) : merged;
+}
+
+function isAfter(each: Ranked, cursor: Ranked | undefined): boolean {
+  return cursor === undefined || newestFirst(cursor, each) < 0;
+}
+
+function newestFirst(a: Ranked, b: Ranked): number {
+  if (a.score !== b.score) return b.score - a.score;
+  return a.sessionId < b.sessionId ? 1 : a.sessionId > b.sessionId ? -1 : 0;
+}
+
+function pairs(flat: readonly string[]): Ranked[] {
+  const ranked: Ranked[] = [];
+  for (let index = 0; index < flat.length; index += 2) {
+    ranked.push({ sessionId: flat[index] ?? '', score: Number(flat[index + 1]) });
+  }
+  return ranked;
+}

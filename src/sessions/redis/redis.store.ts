@@ -1,0 +1,351 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Config } from '../../config.js';
+import { LIMITS, type LogEntry, type Position, type SessionEvent, type UIMessage } from '../../protocol.js';
+import { mergeEvents } from '../coalescer.js';
+import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '../reading.js';
+import { RequestError } from '../request.error.js';
+import type { Command, Outcome } from '../session.command.js';
+import {
+  isBusy,
+  openTurns,
+  type Change,
+  type PlacedMessage,
+  type Session,
+  type TurnEnd,
+} from '../session.js';
+import { appendToTurn, dayOf, decide, type Lookup } from '../session.rules.js';
+import {
+  SessionStore,
+  type Appended,
+  type Census,
+  type FoundSession,
+  type ListQuery,
+  type MessagePage,
+  type MessageQuery,
+  type NewSession,
+  type Reading,
+} from '../session.store.js';
+import { RedisAppends } from './redis.appends.js';
+import { RedisLeases } from './redis.leases.js';
+import { RedisList } from './redis.list.js';
+import { readEvents, readMessage, readRecord } from './redis.record.js';
+import {
+  fieldOf,
+  KEY,
+  readRequest,
+  RedisSessions,
+  stateField,
+  turnField,
+  type Decided,
+  type Field,
+  type Loaded,
+  type RedisCommand,
+} from './redis.sessions.js';
+
+/** So many messages are asked for at once, newest first, until a page is full. */
+const MESSAGES_AT_ONCE = 16;
+
+/** The session store of many nodes. Nothing of a session is kept in a node but what its running turn needs. */
+@Injectable()
+export class RedisStore extends SessionStore {
+  constructor(
+    private readonly sessions: RedisSessions,
+    private readonly appends: RedisAppends,
+    private readonly leases: RedisLeases,
+    private readonly lists: RedisList,
+    private readonly config: Config,
+  ) {
+    super();
+  }
+
+  async open(sessionId: string, create?: () => NewSession): Promise<FoundSession | undefined> {
+    for (;;) {
+      const loaded = await this.sessions.load(sessionId);
+      if (loaded.session) return loaded.session.closing ? undefined : found(loaded);
+      if (!create || this.sessions.isRefused(loaded.gone)) return undefined;
+      // Its owner may be about to write it anew.
+      if (!(await this.sessions.link.settled())) continue;
+      const made = await this.#make(sessionId, create(), loaded.gone);
+      if (made) return made;
+    }
+  }
+
+  async accept(sessionId: string, command: Command): Promise<Outcome> {
+    const { result } = await this.sessions.change<Outcome>(sessionId, fieldsFor(command), async (loaded) => {
+      if (!loaded) return { result: { kind: 'gone' } };
+      const { session } = loaded;
+      if (command.kind === 'close' && command.unlessActiveSince !== undefined) {
+        const idleSince = idleSinceOf(loaded);
+        if (idleSince === undefined || idleSince > command.unlessActiveSince) {
+          return { result: { kind: 'busy' } };
+        }
+      }
+      const { outcome, change } = decide(session, command, await this.#lookup(command, loaded));
+      return {
+        result: outcome,
+        change,
+        seals: change && !isBusy(change.session),
+        commands: change && (await this.#withdrawal(change, session)),
+      };
+    });
+    return result;
+  }
+
+  async append(sessionId: string, fence: number, entries: LogEntry[], end?: TurnEnd): Promise<Appended> {
+    const lease = this.leases.find(sessionId, fence);
+    if (!lease) return { kind: 'deposed' };
+    if (!end) return this.appends.append(lease, entries);
+    for (;;) {
+      const { result, committed } = await this.sessions.change<'gone' | 'running'>(
+        sessionId,
+        [],
+        (loaded): Decided<'gone' | 'running'> => {
+          const running = loaded?.session.running;
+          if (!loaded || !running || loaded.record.held !== fence) return { result: 'gone' };
+          const change = appendToTurn(loaded.session, running, entries, end, this.sessions.clock.iso());
+          return { result: 'running', change, seals: true };
+        },
+        { fence },
+      );
+      if (committed?.kind === 'done') {
+        lease.ended();
+        return { kind: 'appended', packet: committed.packet };
+      }
+      const lost = committed?.kind === 'absent' || (result === 'gone' && (await this.leases.isLost(lease)));
+      if (!lost || !(await this.leases.restore(lease))) {
+        this.leases.forget(lease);
+        return { kind: 'deposed' };
+      }
+    }
+  }
+
+  async read(sessionId: string, position?: Position): Promise<Reading | undefined> {
+    const { link, clock } = this.sessions;
+    const reply = await link.onSession('read', this.sessions.keysOf(sessionId), [
+      position?.epoch ?? '',
+      position?.seq ?? 0,
+      clock.now() - this.config.resumeWindowMs,
+      LIMITS.replayLength,
+      LIMITS.snapshotMessages,
+      LIMITS.snapshotBytes,
+    ]);
+    const record = readRecord(reply[1] as string[]);
+    if (!record || record.body.closing) return undefined;
+    const session = await this.sessions.sessionOf(sessionId, record);
+    const { epoch, seq } = session;
+    const common = { agent: session.agent, turns: openTurns(session) };
+    if (reply[2] === 'replay') {
+      const events = readEvents(reply[3] as [string, string][]).filter(
+        (event) => event.seq > (position?.seq ?? 0),
+      );
+      const rest = reply[4] === 1;
+      return {
+        ...common,
+        position: { epoch, seq: rest ? (events.at(-1)?.seq ?? seq) : seq },
+        rest,
+        recovered: true,
+        messages: [],
+        hasMore: false,
+        events: mergeEvents(events),
+      };
+    }
+    const begun = (reply[3] as string[]).map(sizedJson);
+    const page = newestWithin(
+      chain(session.waiting.map(({ message }) => sized(message)).reverse(), begun),
+      LIMITS.snapshotMessages,
+      LIMITS.snapshotBytes,
+    );
+    return {
+      ...common,
+      position: { epoch, seq },
+      rest: false,
+      recovered: false,
+      messages: page.messages,
+      hasMore: page.hasMore || reply[4] === 1,
+      events: waitingEvents(session).concat(
+        mergeEvents(ofTurn(session, readEvents(reply[5] as [string, string][]))),
+      ),
+    };
+  }
+
+  async messages(sessionId: string, query: MessageQuery): Promise<MessagePage | undefined> {
+    const fields: Field[] = query.before === undefined ? [] : [['places', query.before]];
+    const loaded = await this.sessions.load(sessionId, fields);
+    if (!loaded.session) return undefined;
+    const { session } = loaded;
+    const waiting = query.begun ? [] : session.waiting.map(({ message }) => sized(message)).reverse();
+    const index = waiting.findIndex(({ message }) => message.id === query.before);
+    const place = loaded.fields[0];
+    if (query.before !== undefined && index < 0 && typeof place !== 'string') return undefined;
+    const before = index < 0 && typeof place === 'string' ? Number(place) : session.nextPosition;
+    const newest: SizedMessage[] = typeof place === 'string' && index < 0 ? [] : waiting.slice(index + 1);
+    const { limit, maxBytes = Infinity } = query;
+    let bytes = newest.reduce((sum, each) => sum + each.bytes, 0);
+    for (let end = before; end > 0 && newest.length <= limit && bytes <= maxBytes;) {
+      const begin = Math.max(0, end - MESSAGES_AT_ONCE);
+      const placed = await this.#messagesBetween(sessionId, begin, end);
+      this.leases.remember(sessionId, placed);
+      const page = placed.reverse().map(({ message, bytes: size }) => ({ message, bytes: size }));
+      bytes += page.reduce((sum, each) => sum + each.bytes, 0);
+      newest.push(...page);
+      end = begin;
+    }
+    return newestWithin(newest, limit, maxBytes);
+  }
+
+  census(): Promise<Census> {
+    return this.lists.census();
+  }
+
+  list(query: ListQuery): ReturnType<SessionStore['list']> {
+    return this.lists.list(query);
+  }
+
+  async #make(sessionId: string, values: NewSession, gone: string): Promise<FoundSession | undefined> {
+    const { owner, ownersLimit, agent, metadata } = values;
+    const now = this.sessions.clock.iso();
+    const session: Session = {
+      sessionId,
+      owner,
+      agent,
+      epoch: '',
+      seq: 0,
+      createdAt: now,
+      updatedAt: now,
+      title: '',
+      nextPosition: 0,
+      waiting: [],
+      metadata,
+    };
+    const elsewhere =
+      owner.kind === 'subject' && ownersLimit !== undefined
+        ? await this.lists.ownedElsewhere(owner.sub, sessionId)
+        : 0;
+    const committed = await this.sessions.commit(
+      { session, entries: [] },
+      {
+        gone,
+        ownersLimit:
+          owner.kind === 'subject' && ownersLimit !== undefined ? ownersLimit - elsewhere : undefined,
+      },
+    );
+    if (committed.kind === 'too_many') {
+      throw new RequestError(
+        'too_many_sessions',
+        `An owner has up to ${ownersLimit} sessions: close one of them.`,
+      );
+    }
+    if (committed.kind !== 'done') return undefined;
+    session.epoch = committed.packet.epoch;
+    return { session, created: true, idleSince: this.sessions.clock.now() };
+  }
+
+  /** What the rules may ask while they decide, read beforehand. */
+  async #lookup(command: Command, { session, fields }: Loaded): Promise<Lookup> {
+    const { sessionId, owner } = session;
+    const lookup: Lookup = {
+      now: this.sessions.clock.iso(),
+      newId: randomUUID,
+      request: () => undefined,
+      turn: () => undefined,
+      message: () => undefined,
+      messageAt: () => undefined,
+      tokensOf: () => 0,
+    };
+    if (command.kind === 'send' || command.kind === 'retry') {
+      const [request, state, place] = fields;
+      lookup.request = () => readRequest(request, state);
+      const at = place === undefined ? session.nextPosition - 2 : Number(place ?? -1);
+      if (at >= 0 && (place !== undefined || command.kind === 'retry')) {
+        const [message] = await this.#messagesBetween(sessionId, at, at + 1);
+        lookup.message = () => message;
+        lookup.messageAt = () => message;
+      }
+      if (command.tokensPerDay !== undefined && owner.kind === 'subject') {
+        const tokens = await this.lists.tokensOf(owner.sub, dayOf(lookup.now));
+        lookup.tokensOf = () => tokens;
+      }
+    }
+    const field = fields[0];
+    if (command.kind === 'cancel' && field) {
+      const { requests } = this.sessions.keysOf(sessionId);
+      const [json, state] = await this.sessions.link.command((client) =>
+        client.hmget(requests, field, `state of ${field}`),
+      );
+      lookup.turn = () => readRequest(json, state);
+    }
+    return lookup;
+  }
+
+  /** What has to go where messages are withdrawn. */
+  async #withdrawal({ withdrawFrom }: Change, session: Session): Promise<RedisCommand[]> {
+    if (withdrawFrom === undefined) return [];
+    const placed = await this.#messagesBetween(session.sessionId, withdrawFrom, session.nextPosition);
+    return placed.flatMap(({ position, message }): RedisCommand[] => [
+      ['HDEL', KEY.messages, position],
+      ['HDEL', KEY.places, message.id],
+    ]);
+  }
+
+  async #messagesBetween(
+    sessionId: string,
+    begin: number,
+    end: number,
+  ): Promise<(PlacedMessage & { bytes: number })[]> {
+    if (begin >= end) return [];
+    const { messages } = this.sessions.keysOf(sessionId);
+    const positions = Array.from({ length: end - begin }, (_, index) => begin + index);
+    const found = await this.sessions.link.command((client) =>
+      client.hmget(messages, ...positions.map(String)),
+    );
+    return found.flatMap((json, index) =>
+      json === null ? [] : [{ position: begin + index, ...sizedJson(json) }],
+    );
+  }
+}
+
+/** The fields of a session that a decision on a command needs. */
+function fieldsFor(command: Command): Field[] {
+  switch (command.kind) {
+    case 'send': {
+      const request = { kind: 'send', id: command.messageId } as const;
+      return [
+        ['requests', fieldOf(request)],
+        ['requests', stateField(request)],
+        ['places', command.messageId],
+      ];
+    }
+    case 'retry': {
+      const request = { kind: 'retry', id: command.retryId } as const;
+      const fields: Field[] = [
+        ['requests', fieldOf(request)],
+        ['requests', stateField(request)],
+      ];
+      if (command.messageId !== undefined) fields.push(['places', command.messageId]);
+      return fields;
+    }
+    case 'cancel':
+      return command.turnId === undefined ? [] : [['requests', turnField(command.turnId)]];
+    default:
+      return [];
+  }
+}
+
+function ofTurn({ running }: Session, events: SessionEvent[]): SessionEvent[] {
+  return events.filter((event) => 'turnId' in event && event.turnId === running?.turnId);
+}
+
+function sizedJson(json: string): SizedMessage {
+  return { message: readMessage(json), bytes: Buffer.byteLength(json) };
+}
+
+function found(loaded: Loaded): FoundSession {
+  return { session: loaded.session, created: false, idleSince: idleSinceOf(loaded) };
+}
+
+function idleSinceOf({ session, record }: Loaded): number | undefined {
+  return record.nodes.length > 0 || isBusy(session) ? undefined : record.idle;
+}
+
+export type { UIMessage };
