@@ -21,7 +21,7 @@ const MAY_IMPORT = {
 };
 const ROOT_FILES = {
   protocol: 'src/protocol.ts',
-  config: 'src/config.ts',
+  config: 'src/{config,redis.url}.ts',
   clock: 'src/clock.ts',
   root: ['src/main.ts', 'src/bootstrap.ts', 'src/app.module.ts'],
 };

@@ -10,7 +10,7 @@ import { SessionFeed } from '../sessions/session.feed.js';
 import { SessionDamaged, SessionStore } from '../sessions/session.store.js';
 import type { Outcome, SendCommand } from '../sessions/session.command.js';
 import type { Ending } from '../sessions/session.js';
-import { TurnLease } from '../sessions/turn.lease.js';
+import { TurnLease, type NextTurn } from '../sessions/turn.lease.js';
 import { ActiveTurn } from './active.turn.js';
 import { DetachPolicy } from './detach.policy.js';
 import { TurnPlaces } from './turn.places.js';
@@ -38,6 +38,8 @@ export interface RetryRequest {
 interface Worker {
   /** Something was accepted since it last looked. */
   again: boolean;
+  /** Of the lease that it holds. */
+  fence?: number;
   /** Settles when the turn that is being begun is known. */
   beginning?: Promise<unknown>;
   turn?: ActiveTurn;
@@ -237,27 +239,20 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
   }
 
   async #work(sessionId: string, worker: Worker): Promise<void> {
-    let fence: number | undefined;
     for (;;) {
       let leave = (): void => undefined;
       try {
         leave = await this.#places.acquire(await this.#subjectOf(sessionId));
-        if (this.#draining) {
-          if (fence !== undefined) await this.lease.release(sessionId, fence);
-          return;
-        }
+        if (this.#draining) return await this.#release(sessionId, worker);
         worker.again = false;
-        fence ??= await this.lease.claim(sessionId);
-        if (fence === undefined) return;
-        const went = await this.#oneTurn(sessionId, worker, fence);
+        const went = await this.#oneTurn(sessionId, worker);
         if (went === 'stop') return;
         // Given back: what was accepted since then needs a claim of its own.
-        if (went === 'idle') fence = undefined;
+        if (went === 'idle') worker.fence = undefined;
       } catch (error) {
         if (error instanceof SessionDamaged) {
           this.#logger.error({ err: error, msg: `turns of session ${sessionId} cannot be run` });
-          if (fence !== undefined) await this.lease.release(sessionId, fence);
-          return;
+          return await this.#release(sessionId, worker);
         }
         this.#logger.warn(`the next turn could not be begun: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
@@ -274,19 +269,33 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     return owner?.kind === 'subject' ? owner.sub : undefined;
   }
 
-  async #oneTurn(sessionId: string, worker: Worker, fence: number): Promise<'again' | 'idle' | 'stop'> {
-    const beginning = this.lease.next(sessionId, fence);
+  async #release(sessionId: string, { fence }: Worker): Promise<void> {
+    if (fence !== undefined) await this.lease.release(sessionId, fence);
+  }
+
+  /** @returns undefined where somebody else runs the session's turns */
+  async #begin(sessionId: string, worker: Worker): Promise<{ next: NextTurn; fence: number } | undefined> {
+    worker.fence ??= await this.lease.claim(sessionId);
+    const { fence } = worker;
+    return fence === undefined ? undefined : { next: await this.lease.next(sessionId, fence), fence };
+  }
+
+  async #oneTurn(sessionId: string, worker: Worker): Promise<'again' | 'idle' | 'stop'> {
+    const beginning = this.#begin(sessionId, worker);
     worker.beginning = beginning.then(
-      (next) => {
-        if (next.kind === 'turn') worker.turn = new ActiveTurn(sessionId, next.turn, fence);
+      (begun) => {
+        if (begun?.next.kind === 'turn')
+          worker.turn = new ActiveTurn(sessionId, begun.next.turn, begun.fence);
         // It was being begun while the time of the drain passed.
         if (this.#drainedOut) worker.turn?.decide(DRAINING);
       },
       () => undefined,
     );
     try {
-      const next = await beginning;
+      const begun = await beginning;
       await worker.beginning;
+      if (!begun) return 'stop';
+      const { next, fence } = begun;
       switch (next.kind) {
         case 'turn':
           if (worker.turn) await this.runner.run(worker.turn, next.agent, fence);

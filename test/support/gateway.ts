@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Type } from '@nestjs/common';
 import { startGateway, type TestGateway as StartedGateway } from '../../src/testing/index.js';
+import { onTestedStore } from './tested.store.js';
 import { TestClient, type ClientOptions } from './client.js';
 
 const disposals: (() => Promise<unknown>)[] = [];
@@ -39,6 +40,7 @@ export async function gateway(env: Record<string, string> = {}): Promise<TestGat
       STORE: 'memory',
       FLUSH_INTERVAL: '5ms',
       ...env,
+      ...(await onTestedStore(env['DATA_DIR'])),
     },
   });
   onDispose(started.close);

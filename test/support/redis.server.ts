@@ -40,6 +40,7 @@ export class RedisServer {
   async up(): Promise<void> {
     const options = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--dir', this.folder, '--save', ''];
     options.push('--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction');
+    options.push('--databases', '500');
     this.#process = spawn(BINARY ?? 'redis-server', options, { stdio: 'ignore' });
     await this.#answers();
   }

@@ -5,7 +5,7 @@ import { LIMITS, type EventPacket, type TurnState } from '../../protocol.js';
 import type { PinnedAgent } from '../pinned-agent.js';
 import { isBusy, type Change, type RequestRecord, type Session, type TurnRequest } from '../session.js';
 import { StoreUnavailable } from '../session.store.js';
-import { RedisKeys, type SessionKeys } from './redis.keys.js';
+import type { RedisKeys, SessionKeys } from './redis.keys.js';
 import { ANSWER_MS, type RedisLink } from './redis.link.js';
 import {
   numbered,

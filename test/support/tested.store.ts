@@ -1,0 +1,22 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll } from '@jest/globals';
+import { redisMissing, RedisServer } from './redis.server.js';
+
+let server: Promise<RedisServer> | undefined;
+/** By data folder: who would find the same files finds the same database. */
+const databases = new Map<string, number>();
+
+if (process.env['TEST_STORE'] === 'redis') {
+  redisMissing();
+  afterAll(async () => (await server)?.stop());
+}
+
+/** With TEST_STORE=redis: what puts a gateway on a database of its own of a Redis that the file's tests share. */
+export async function onTestedStore(dataDir: string = randomUUID()): Promise<Record<string, string>> {
+  if (process.env['TEST_STORE'] !== 'redis') return {};
+  server ??= RedisServer.start();
+  const { url } = await server;
+  const database = databases.get(dataDir) ?? databases.size;
+  databases.set(dataDir, database);
+  return { STORE: 'redis', REDIS_URL: `${url}/${database}`, TRANSPORTS: 'websocket,polling' };
+}
