@@ -11,7 +11,7 @@ const LOOK_AT = 100;
 
 interface Ranked {
   sessionId: string;
-  /** `updatedAt`, epoch milliseconds. */
+  /** `updatedAt`, or since when it is idle; epoch milliseconds. */
   score: number;
 }
 
@@ -105,14 +105,18 @@ export class RedisList {
   }
 
   async #idle(before: { withMessages: number; empty: number }, limit: number): Promise<ListedSession[]> {
-    const ids = await this.#each(async (partition) => {
+    const found = await this.#each(async (partition) => {
       const { idle, empty } = this.#keys.partition(partition);
-      const under = (key: string, time: number): Promise<string[]> =>
-        this.link.command((client) => client.zrange(key, '-inf', `(${time}`, 'BYSCORE', 'LIMIT', 0, limit));
+      const under = async (key: string, time: number): Promise<Ranked[]> =>
+        pairs(
+          await this.link.command((client) =>
+            client.zrange(key, '-inf', `(${time}`, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES'),
+          ),
+        );
       return [...(await under(idle, before.withMessages)), ...(await under(empty, before.empty))];
     });
-    const ranked = ids.flat().slice(0, limit);
-    return this.#describe(ranked.map((sessionId) => ({ sessionId, score: 0 })));
+    const longestFirst = found.flat().sort((a, b) => newestFirst(b, a));
+    return this.#describe(longestFirst.slice(0, limit));
   }
 
   async #describe(ranked: readonly Ranked[]): Promise<ListedSession[]> {

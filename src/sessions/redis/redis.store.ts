@@ -182,7 +182,8 @@ export class RedisStore extends SessionStore {
     const newest: SizedMessage[] = typeof place === 'string' && index < 0 ? [] : waiting.slice(index + 1);
     const { limit, maxBytes = Infinity } = query;
     let bytes = newest.reduce((sum, each) => sum + each.bytes, 0);
-    for (let end = before; end > 0 && newest.length <= limit && bytes <= maxBytes;) {
+    const goesOn = (): boolean => newest.length <= limit && (bytes <= maxBytes || newest.length < 2);
+    for (let end = before; end > 0 && goesOn();) {
       const begin = Math.max(0, end - MESSAGES_AT_ONCE);
       const placed = await this.#messagesBetween(sessionId, begin, end);
       this.leases.remember(sessionId, placed);
