@@ -80,6 +80,11 @@ export class RedisKeys {
     return `${tagOf(partition)}:owned:${subject}`;
   }
 
+  /** String: a session of this subject is being made. */
+  making(subject: string): string {
+    return `${tagOf(hashOf(subject) % this.partitions)}:making:${subject}`;
+  }
+
   /** Hash: day → tokens that a subject used in a partition's sessions. */
   spent(partition: number, subject: string): string {
     return `${tagOf(partition)}:spent:${subject}`;

@@ -1,11 +1,21 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
 import { isBusy, type Session } from '../session.js';
-import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
+import {
+  presenceOf,
+  StoreUnavailable,
+  type Census,
+  type ListedSession,
+  type ListQuery,
+} from '../session.store.js';
 import type { RedisKeys } from './redis.keys.js';
 import { RedisLink } from './redis.link.js';
 import { parse, type Body } from './redis.record.js';
 
+/** For how long one session may be in the making, and how often whoever waits looks. */
+const MAKING_MS = 2_000;
+const MAKING_RETRY_MS = 10;
 /** What is looked at beyond a page. */
 const LOOK_AT = 100;
 
@@ -76,6 +86,32 @@ export class RedisList {
         : this.link.command((client) => client.zcard(this.#keys.owned(partition, subject))),
     );
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /**
+   * One session of a subject is made after the other, where its sessions lie in several partitions: each counts for the
+   * next. Where it is one partition the script that makes a session counts by itself.
+   * @throws StoreUnavailable
+   */
+  async alone<T>(subject: string, task: () => Promise<T>): Promise<T> {
+    if (this.#keys.partitions === 1) return task();
+    const key = this.#keys.making(subject);
+    const mine = this.link.node;
+    for (let waitedMs = 0; !(await this.#take(key, mine)); waitedMs += MAKING_RETRY_MS) {
+      if (waitedMs > MAKING_MS)
+        throw new StoreUnavailable('too many sessions are made for one owner at once');
+      await setTimeout(MAKING_RETRY_MS);
+    }
+    try {
+      return await task();
+    } finally {
+      await this.link.command((client) => client.del(key));
+    }
+  }
+
+  /** It goes by itself where whoever took it does not come back. */
+  async #take(key: string, mine: string): Promise<boolean> {
+    return (await this.link.command((client) => client.set(key, mine, 'PX', MAKING_MS, 'NX'))) === 'OK';
   }
 
   async #ranked(

@@ -37,6 +37,7 @@ import {
   RedisSessions,
   stateField,
   turnField,
+  type Committed,
   type Decided,
   type Field,
   type Loaded,
@@ -219,18 +220,14 @@ export class RedisStore extends SessionStore {
       waiting: [],
       metadata,
     };
-    const elsewhere =
-      owner.kind === 'subject' && ownersLimit !== undefined
-        ? await this.lists.ownedElsewhere(owner.sub, sessionId)
-        : 0;
-    const committed = await this.sessions.commit(
-      { session, entries: [] },
-      {
-        gone,
-        ownersLimit:
-          owner.kind === 'subject' && ownersLimit !== undefined ? ownersLimit - elsewhere : undefined,
-      },
-    );
+    const commit = async (): Promise<Committed> => {
+      if (owner.kind !== 'subject' || ownersLimit === undefined) {
+        return this.sessions.commit({ session, entries: [] }, { gone });
+      }
+      const elsewhere = await this.lists.ownedElsewhere(owner.sub, sessionId);
+      return this.sessions.commit({ session, entries: [] }, { gone, ownersLimit: ownersLimit - elsewhere });
+    };
+    const committed = owner.kind === 'subject' ? await this.lists.alone(owner.sub, commit) : await commit();
     if (committed.kind === 'too_many') {
       throw new RequestError(
         'too_many_sessions',
