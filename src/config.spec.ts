@@ -147,9 +147,21 @@ describe('loadConfig', () => {
     expect(problemsOf(env)).toHaveLength(1);
   });
 
-  it('says why * and redis are refused', () => {
+  it('says why * is refused, and what redis needs', () => {
     expect(problemsOf({ CORS_ORIGINS: '*' })[0]).toContain('must name each origin');
-    expect(problemsOf({ STORE: 'redis' })[0]).toContain('this version has no redis store yet');
+    expect(problemsOf({ STORE: 'redis' })[0]).toMatch(/^REDIS_URL must be a URL .*, since STORE is redis$/);
+    expect(problemsOf({ STORE: 'redis', REDIS_URL: 'http://redis' })).toHaveLength(1);
+    expect(problemsOf({ REDIS_URL: 'redis://a,b' })[0]).toMatch(/^REDIS_URL must name one host/);
+  });
+
+  it('takes only WebSocket with redis, unless it is told otherwise', () => {
+    const redis = { STORE: 'redis', REDIS_URL: 'redis://:secret@localhost' };
+    expect(loadConfig(redis)).toMatchObject({
+      store: 'redis',
+      redisUrl: redis.REDIS_URL,
+      transports: ['websocket'],
+    });
+    expect(loadConfig({ ...redis, TRANSPORTS: 'polling' }).transports).toEqual(['polling']);
   });
 
   it('normalises lists', () => {

@@ -215,7 +215,11 @@ const VARIABLES = {
   ),
   STORE: row(store, 'sqlite', 'where sessions are kept: by one node, for a while, or by many'),
   DATA_DIR: row(text, './data', "the SQLite file's folder, made if absent"),
-  REDIS_URL: row(redisUrl, undefined, `required with STORE=redis: ${REDIS_URL_FORMS}`),
+  REDIS_URL: row(
+    redisUrl,
+    undefined,
+    'required with STORE=redis; user:password@ before the hosts, +tls after sentinel and cluster',
+  ),
   OPENAI_BASE_URL: row(baseUrl, undefined, `any OpenAI-compatible endpoint; with only a key, ${OPENAI_URL}`),
   OPENAI_API_KEY: row(headerSecret, undefined, "the vendor's key; with neither, a scripted model answers"),
   MODEL: row(text, undefined, "required with a vendor: the model's id, which an agent's own overrides"),
@@ -340,7 +344,7 @@ function missing(given: ReadonlyMap<Name, string>): string[] {
   const vendor = (['OPENAI_BASE_URL', 'OPENAI_API_KEY'] as const).find((name) => given.has(name));
   const problems: string[] = [];
   if (given.get('STORE') === 'redis' && !given.has('REDIS_URL'))
-    problems.push(`REDIS_URL must be set with STORE=redis: ${REDIS_URL_FORMS}`);
+    problems.push(`REDIS_URL must be ${VARIABLES.REDIS_URL.kind.must}, since STORE is redis`);
   if (vendor && !given.has('MODEL'))
     problems.push(`MODEL must be the model's id as its vendor spells it, since ${vendor} is set`);
   if (given.get('AUTH') !== 'jwt') return problems;
