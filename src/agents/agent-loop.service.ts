@@ -18,6 +18,8 @@ import { TurnRunner } from './turn.runner.js';
 
 /** How long to wait for the store before the next turn is asked for again. */
 const STORE_RETRY_MS = 250;
+/** A dead owner is known to be dead by then, and a living one has been asked. */
+const STOP_ATTEMPTS = 20;
 const DRAINING: Ending = { state: 'interrupted', reason: 'draining' };
 
 export interface SendRequest {
@@ -157,8 +159,20 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     const outcome = await this.store.accept(sessionId, { kind: 'close', state: 'closed' });
     if (outcome.kind === 'gone') throw RequestError.sessionNotFound();
     if (outcome.kind !== 'closing') return;
-    await this.lease.stop(sessionId, outcome.turnId, { state: 'interrupted', reason: 'closed' });
+    await this.#stop(sessionId, outcome.turnId, { state: 'interrupted', reason: 'closed' });
     await this.#workers.get(sessionId)?.done;
+  }
+
+  /** What is stored already wants this turn to end: its owner is asked until it answers, or somebody else has its place. */
+  async #stop(sessionId: string, turnId: string, ending: Ending): Promise<void> {
+    for (let attempt = 1; attempt <= STOP_ATTEMPTS; attempt += 1) {
+      try {
+        return void (await this.lease.stop(sessionId, turnId, ending));
+      } catch (error) {
+        this.#logger.warn(`turn ${turnId} was not ended yet: ${String(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS * attempt).unref());
+      }
+    }
   }
 
   /** From here on no turn begins: waiting ones stay stored for whoever comes next. */
@@ -186,7 +200,7 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     switch (outcome.kind) {
       case 'accepted':
         if (outcome.interrupts !== undefined) {
-          void this.lease.stop(sessionId, outcome.interrupts, { state: 'interrupted', reason: 'message' });
+          void this.#stop(sessionId, outcome.interrupts, { state: 'interrupted', reason: 'message' });
         }
         this.#start(sessionId);
         return result(outcome, false);

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 import type { FinishReason, MessagePart, UIMessage, Usage } from '../protocol.js';
@@ -5,7 +6,7 @@ import type { AnswerFold } from '../sessions/message.fold.js';
 import type { PinnedAgent } from '../sessions/pinned-agent.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import type { Ending } from '../sessions/session.js';
-import { SessionStore } from '../sessions/session.store.js';
+import { SessionStore, StoreUnavailable } from '../sessions/session.store.js';
 import { TurnLease } from '../sessions/turn.lease.js';
 import type { ActiveTurn } from './active.turn.js';
 import type { Answer } from './answer.js';
@@ -22,6 +23,8 @@ import { buildPrompt, estimatePromptTokens, estimateTokens } from './transcript.
 
 /** JSON of a stored message takes more bytes than its text: read enough for the budget, and not much more. */
 const READ_BYTES_PER_TOKEN = 8;
+/** How long until a store is asked again that did not answer. */
+const STORE_RETRY_MS = 250;
 
 interface ToolCall {
   toolCallId: string;
@@ -57,7 +60,7 @@ export class ModelSteps {
     answer: Answer,
     remainingMs: () => number,
   ): Promise<Ending> {
-    const history = await this.#history(active.sessionId);
+    const history = await this.#historyOf(active);
     const specs = this.tools.specs(agent.tools);
     for (let step = 1; step <= this.config.maxSteps; step += 1) {
       const messages = step === 1 ? history : [...history, answer.fold.message];
@@ -191,6 +194,19 @@ export class ModelSteps {
     if (signal.aborted) return;
     if ('error' in outcome) answer.emit({ type: 'tool-output-error', toolCallId, errorText: outcome.error });
     else answer.emit({ type: 'tool-output-available', toolCallId, output: outcome.output });
+  }
+
+  /** Waits while the store is out of reach: the turn has begun, and nothing of it is lost yet. */
+  async #historyOf({ sessionId, signal }: ActiveTurn): Promise<UIMessage[]> {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await this.#history(sessionId);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        await setTimeout(STORE_RETRY_MS);
+      }
+    }
   }
 
   async #history(sessionId: string): Promise<UIMessage[]> {

@@ -20,6 +20,7 @@ import { Config } from '../config.js';
 import { LIMITS, type SessionPresence, type UIMessage } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
+import { SessionFeed } from '../sessions/session.feed.js';
 import { presenceOf, SessionStore, type ListedSession } from '../sessions/session.store.js';
 import { openTurns } from '../sessions/session.js';
 
@@ -56,6 +57,7 @@ export class AdminController {
   constructor(
     private readonly store: SessionStore,
     private readonly bindings: SessionBindings,
+    private readonly feed: SessionFeed,
     private readonly loop: AgentLoopService,
   ) {}
 
@@ -85,6 +87,8 @@ export class AdminController {
     if (!found) throw new NotFoundException();
     const { session } = found;
     const sockets = this.bindings.socketsOf(sessionId);
+    // On whatever node.
+    const attached = (await this.feed.detachedSince(sessionId)) === undefined;
     const turns = openTurns(session);
     let messages: UIMessage[] | undefined;
     if (content === 'true') {
@@ -94,7 +98,7 @@ export class AdminController {
     return {
       sessionId,
       agent: session.agent.id,
-      state: presenceOf({ attached: sockets > 0, busy: turns.length > 0 }),
+      state: presenceOf({ attached, busy: turns.length > 0 }),
       sockets,
       turn: session.running?.turnId ?? null,
       turns,

@@ -65,8 +65,6 @@ export class RedisStore extends SessionStore {
       const loaded = await this.sessions.load(sessionId);
       if (loaded.session) return loaded.session.closing ? undefined : found(loaded);
       if (!create || this.sessions.isRefused(loaded.gone)) return undefined;
-      // Its owner may be about to write it anew.
-      if (!(await this.sessions.link.settled())) continue;
       const made = await this.#make(sessionId, create(), loaded.gone);
       if (made) return made;
     }
@@ -132,6 +130,7 @@ export class RedisStore extends SessionStore {
       LIMITS.snapshotBytes,
     ]);
     const record = readRecord(reply[1] as string[]);
+    if (!record && !(await link.settled())) return this.read(sessionId, position);
     if (!record || record.body.closing) return undefined;
     const session = await this.sessions.sessionOf(sessionId, record);
     const { epoch, seq } = session;
