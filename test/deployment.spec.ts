@@ -71,7 +71,10 @@ describe('compose.yaml', () => {
     const schema = JSON.parse(
       JSON.stringify(composeSchema, (key, value: unknown) =>
         key === 'id' && typeof value === 'string' ? undefined : value,
-      ).replace('http://json-schema.org/draft/2019-09/schema#', 'https://json-schema.org/draft/2019-09/schema'),
+      ).replace(
+        'http://json-schema.org/draft/2019-09/schema#',
+        'https://json-schema.org/draft/2019-09/schema',
+      ),
     ) as object;
     const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schema);
     // The schema is of a time before `name`.
@@ -169,7 +172,9 @@ describe('the Kubernetes manifests', () => {
     ].sort();
     expect(readdirSync(join(ROOT, 'deploy', 'kubernetes')).sort()).toEqual(files);
     const labels = { 'app.kubernetes.io/name': 'mooring' };
-    expect(set).toMatchObject({ spec: { selector: { matchLabels: labels }, template: { metadata: { labels } } } });
+    expect(set).toMatchObject({
+      spec: { selector: { matchLabels: labels }, template: { metadata: { labels } } },
+    });
     expect(manifest('service')).toMatchObject({ spec: { selector: labels } });
     expect(manifest('networkpolicy')).toMatchObject({ spec: { podSelector: { matchLabels: labels } } });
     expect(container.ports).toEqual([{ name: 'http', containerPort: loadConfig({}).port }]);
@@ -179,7 +184,8 @@ describe('the Kubernetes manifests', () => {
     expect(unknownIn(env)).toEqual([]);
     expect(configOf(env)).toMatchObject({ auth: { mode: 'jwt' }, trustProxy: '1' });
     for (const [name, value] of Object.entries(env)) {
-      if (/KEY|SECRET|TOKEN/.test(name)) expect([name, value]).toEqual([`${name}`, expect.stringMatching(/^\/run\/secrets\//)]);
+      if (/KEY|SECRET|TOKEN/.test(name))
+        expect([name, value]).toEqual([`${name}`, expect.stringMatching(/^\/run\/secrets\//)]);
     }
   });
 

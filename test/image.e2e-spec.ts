@@ -67,9 +67,9 @@ describe('the Dockerfile', () => {
       [...text.matchAll(/npm run (?:-s )?([\w:]+)/g)].map(([, name = '']) => scripts[name] ?? `no ${name}`),
     );
     const files = commands.flatMap((text) => text.match(/(?<=\bnode )\S+\.ts\b/g) ?? []);
-    const copied = INSTRUCTIONS.filter(({ name, text }) => name === 'COPY' && !text.includes('--from')).flatMap(
-      ({ text }) => text.split(' ').slice(0, -1),
-    );
+    const copied = INSTRUCTIONS.filter(
+      ({ name, text }) => name === 'COPY' && !text.includes('--from'),
+    ).flatMap(({ text }) => text.split(' ').slice(0, -1));
     expect(files).toEqual(['deploy/sbom.ts']);
     const asked = [...files, ...copied.filter((path) => path !== '.'), 'src/main.ts', 'web/index.html'];
     expect(asked).toEqual(expect.arrayContaining(['package-lock.json', 'agents']));
@@ -95,9 +95,10 @@ describe('the Dockerfile', () => {
   it('[IMG-2] says what it is in its labels', () => {
     const { version, license, name } = JSON.parse(read('package.json')) as Record<string, string>;
     const labels = Object.fromEntries(
-      [...only('LABEL').matchAll(/org\.opencontainers\.image\.([\w.]+)="([^"]*)"/g)].map(
-        ([, key, value]) => [key, value],
-      ),
+      [...only('LABEL').matchAll(/org\.opencontainers\.image\.([\w.]+)="([^"]*)"/g)].map(([, key, value]) => [
+        key,
+        value,
+      ]),
     );
     expect(labels).toMatchObject({ version, licenses: license, title: name });
     expect(labels).toHaveProperty('revision', '$REVISION');
