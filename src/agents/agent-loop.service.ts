@@ -1,9 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash, randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { Config } from '../config.js';
-import type { SendResult, TurnState, WhenBusy } from '../protocol.js';
+import { LIMITS, type SendResult, type TurnState, type WhenBusy } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
+import { sessionHash } from '../sessions/session.hash.js';
 import { SessionDamaged, SessionStore } from '../sessions/session.store.js';
 import type { Outcome, SendCommand } from '../sessions/session.command.js';
 import type { Ending } from '../sessions/session.js';
@@ -11,7 +13,7 @@ import { TurnLease } from '../sessions/turn.lease.js';
 import { ActiveTurn } from './active.turn.js';
 import { DetachPolicy } from './detach.policy.js';
 import { TurnPlaces } from './turn.places.js';
-import { TurnRunner } from './turn.runner.js';
+import { TurnRunner, type TurnOrigin } from './turn.runner.js';
 
 /** How long to wait for the store before the next turn is asked for again. */
 const STORE_RETRY_MS = 250;
@@ -38,6 +40,8 @@ interface Worker {
   /** Settles when the turn that is being begun is known. */
   beginning?: Promise<unknown>;
   turn?: ActiveTurn;
+  /** By turn id, of those that were accepted here and have not begun. */
+  origins: Map<string, TurnOrigin>;
   /** Settles when it has stopped. */
   done: Promise<void>;
 }
@@ -51,6 +55,13 @@ export class AgentLoopService implements OnApplicationBootstrap {
   readonly #logger = new Logger(AgentLoopService.name);
   readonly #workers = new Map<string, Worker>();
   readonly #places: TurnPlaces;
+  /** Workers outlive the requests that start them: what they log is not those requests'. */
+  readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
+  /** Sessions whose turns were ended since nobody had watched them for too long. */
+  orphansEnded = 0;
+  closedSessions = 0;
+  /** Turns that were refused since the tokens of a day were used up. */
+  spentRefusals = 0;
   #draining = false;
   #drainedOut = false;
 
@@ -81,12 +92,20 @@ export class AgentLoopService implements OnApplicationBootstrap {
     return running;
   }
 
+  /** Turns that wait for a place on this node, theirs or their owner's. */
+  get waitingTurns(): number {
+    return this.#places.waiting;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }
 
-  /** Stores a user message and queues its turn; repeating it is safe. */
-  async send(request: SendRequest): Promise<SendResult> {
+  /**
+   * Stores a user message and queues its turn; repeating it is safe.
+   * @param traceparent of the connection that asks: what the turn does is traced below it
+   */
+  async send(request: SendRequest, traceparent?: string): Promise<SendResult> {
     const { sessionId, messageId, text, whenBusy = 'enqueue' } = request;
     const outcome = await this.store.accept(sessionId, {
       kind: 'send',
@@ -96,11 +115,11 @@ export class AgentLoopService implements OnApplicationBootstrap {
       whenBusy,
       ...this.#admission(),
     });
-    return this.#answer(sessionId, outcome);
+    return this.#answer(sessionId, outcome, traceparent);
   }
 
   /** Answers a user message anew; all that came after it is withdrawn. */
-  async retry(request: RetryRequest): Promise<SendResult> {
+  async retry(request: RetryRequest, traceparent?: string): Promise<SendResult> {
     const { sessionId, retryId, messageId, text } = request;
     const outcome = await this.store.accept(sessionId, {
       kind: 'retry',
@@ -110,7 +129,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
       digest: digest([messageId ?? null, text ?? null]),
       ...this.#admission(),
     });
-    return this.#answer(sessionId, outcome);
+    return this.#answer(sessionId, outcome, traceparent);
   }
 
   /** Ends the given turn, or the present one. What the user saw of its answer is kept. */
@@ -140,9 +159,12 @@ export class AgentLoopService implements OnApplicationBootstrap {
   async close(sessionId: string): Promise<void> {
     const outcome = await this.store.accept(sessionId, { kind: 'close', state: 'closed' });
     if (outcome.kind === 'gone') throw RequestError.sessionNotFound();
-    if (outcome.kind !== 'closing') return;
-    await this.lease.stop(sessionId, outcome.turnId, { state: 'interrupted', reason: 'closed' });
-    await this.#workers.get(sessionId)?.done;
+    if (outcome.kind === 'closing') {
+      await this.lease.stop(sessionId, outcome.turnId, { state: 'interrupted', reason: 'closed' });
+      await this.#workers.get(sessionId)?.done;
+    }
+    this.closedSessions += 1;
+    this.#logger.log({ session: sessionHash(sessionId), msg: 'session closed' });
   }
 
   /** From here on no turn begins: waiting ones stay stored for whoever comes next. */
@@ -166,13 +188,19 @@ export class AgentLoopService implements OnApplicationBootstrap {
     return { turnId: randomUUID(), admit: !this.#draining, tokensPerDay };
   }
 
-  #answer(sessionId: string, outcome: Outcome): SendResult {
+  #answer(sessionId: string, outcome: Outcome, traceparent: string | undefined): SendResult {
     switch (outcome.kind) {
       case 'accepted':
         if (outcome.interrupts !== undefined) {
           void this.lease.stop(sessionId, outcome.interrupts, { state: 'interrupted', reason: 'message' });
         }
-        this.#start(sessionId);
+        remember(this.#start(sessionId), outcome.turnId, traceparent);
+        this.#logger.debug({
+          session: sessionHash(sessionId),
+          turn: outcome.turnId,
+          state: outcome.state,
+          msg: 'turn accepted',
+        });
         return result(outcome, false);
       case 'duplicate':
         return result(outcome, true);
@@ -185,6 +213,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
       case 'draining':
         throw new RequestError('draining', 'This node takes no new turns: connect again.');
       case 'spent':
+        this.spentRefusals += 1;
         throw new RequestError('rate_limited', 'The tokens of this day are used up.', {
           retryAfterMs: outcome.retryAfterMs,
         });
@@ -197,18 +226,19 @@ export class AgentLoopService implements OnApplicationBootstrap {
     }
   }
 
-  #start(sessionId: string): void {
+  #start(sessionId: string): Worker {
     const present = this.#workers.get(sessionId);
     if (present) {
       present.again = true;
-      return;
+      return present;
     }
-    const worker: Worker = { again: false, done: Promise.resolve() };
+    const worker: Worker = { again: false, origins: new Map(), done: Promise.resolve() };
     this.#workers.set(sessionId, worker);
     this.#watch(sessionId);
-    worker.done = this.#work(sessionId, worker)
+    worker.done = this.#outsideOfRequests(() => this.#work(sessionId, worker))
       .catch((error: unknown) => this.#logger.error({ err: error, msg: 'a worker failed' }))
       .finally(() => this.#retire(sessionId, worker));
+    return worker;
   }
 
   async #work(sessionId: string, worker: Worker): Promise<void> {
@@ -230,11 +260,18 @@ export class AgentLoopService implements OnApplicationBootstrap {
         if (went === 'idle') fence = undefined;
       } catch (error) {
         if (error instanceof SessionDamaged) {
-          this.#logger.error({ err: error, msg: `turns of session ${sessionId} cannot be run` });
+          this.#logger.error({
+            session: sessionHash(sessionId),
+            err: error,
+            msg: 'turns of a session cannot be run',
+          });
           if (fence !== undefined) await this.lease.release(sessionId, fence);
           return;
         }
-        this.#logger.warn(`the next turn could not be begun: ${String(error)}`);
+        this.#logger.warn({
+          session: sessionHash(sessionId),
+          msg: `the next turn could not be begun: ${String(error)}`,
+        });
         await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
       } finally {
         leave();
@@ -264,7 +301,12 @@ export class AgentLoopService implements OnApplicationBootstrap {
       await worker.beginning;
       switch (next.kind) {
         case 'turn':
-          if (worker.turn) await this.runner.run(worker.turn, next.agent, fence);
+          if (worker.turn) {
+            const { turnId } = next.turn;
+            const origin = worker.origins.get(turnId);
+            worker.origins.delete(turnId);
+            await this.runner.run(worker.turn, next.agent, fence, origin);
+          }
           return 'again';
         case 'abandoned':
           if (await this.runner.finaliseAbandoned(sessionId, next, fence)) return 'again';
@@ -307,14 +349,25 @@ export class AgentLoopService implements OnApplicationBootstrap {
     try {
       await this.store.accept(sessionId, { kind: 'end-waiting', reason });
     } catch (error) {
-      this.#logger.warn(`waiting turns of an orphaned session could not be ended: ${String(error)}`);
+      this.#logger.warn({
+        session: sessionHash(sessionId),
+        msg: `waiting turns of an orphaned session could not be ended: ${String(error)}`,
+      });
       // They may yet run unwatched: look again later.
       this.#watch(sessionId);
     }
     // Somebody may have come back meanwhile.
     if (this.bindings.isAttached(sessionId)) return;
+    this.orphansEnded += 1;
     this.#workers.get(sessionId)?.turn?.decide({ state: 'interrupted', reason });
   }
+}
+
+/** Those that are withdrawn never begin: no more of them are kept than can wait. */
+function remember({ origins }: Worker, turnId: string, traceparent: string | undefined): void {
+  origins.set(turnId, { acceptedAt: performance.now(), traceparent });
+  const [oldest] = origins.keys();
+  if (origins.size > LIMITS.queuedTurns + 1 && oldest !== undefined) origins.delete(oldest);
 }
 
 function result(
