@@ -83,13 +83,16 @@ describe('metrics', () => {
     call.answer('2');
     await until(async () => (await metric(url, 'mooring_dropped_sends_total')) > 0, 'dropped sends');
     await until(
-      async () => (await metric(url, 'mooring_turns_total{state="completed",cause="completed"}')) === 2,
+      async () =>
+        (await metric(url, 'mooring_turns_total{state="completed",cause="completed",agent="alice"}')) === 2,
     );
     expect(await metric(url, 'mooring_sessions{state="detached"}')).toBe(1);
     for (const kind of ['created', 'replayed', 'snapshot']) {
       expect(await metric(url, `mooring_opens_total{kind="${kind}"}`)).toBe(1);
     }
-    expect(await metric(url, 'mooring_tokens_total{direction="input",estimated="false"}')).toBe(20);
+    expect(await metric(url, 'mooring_tokens_total{direction="input",estimated="false",agent="alice"}')).toBe(
+      20,
+    );
     expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(2);
     expect(await metric(url, 'mooring_turn_seconds_count')).toBe(2);
   });
@@ -114,7 +117,7 @@ describe('metrics', () => {
       'state="failed",cause="provider_timeout"',
       'state="interrupted",cause="message"',
     ]) {
-      expect(await metric(url, `mooring_turns_total{${labels}}`)).toBe(1);
+      expect(await metric(url, `mooring_turns_total{${labels},agent="alice"}`)).toBe(1);
     }
     expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(0);
     const { headers } = await fetch(`${url}/metrics`);

@@ -19,6 +19,7 @@ import {
   type ToolSpec,
 } from './model.provider.js';
 import { ToolRegistry } from './tool.registry.js';
+import type { TurnWatches } from './turn.observer.js';
 import { buildPrompt, estimatePromptTokens, estimateTokens } from './transcript.js';
 
 /** JSON of a stored message takes more bytes than its text: read enough for the budget, and not much more. */
@@ -59,6 +60,7 @@ export class ModelSteps {
     agent: PinnedAgent,
     answer: Answer,
     remainingMs: () => number,
+    watch: TurnWatches,
   ): Promise<Ending> {
     const history = await this.#historyOf(active);
     const specs = this.tools.specs(agent.tools);
@@ -67,10 +69,18 @@ export class ModelSteps {
       const prompt = this.#prompt(agent, messages, specs);
       active.signal.throwIfAborted();
       answer.emit({ type: 'start-step' });
-      const { reason, calls } = await this.#callModel(active, agent, prompt, specs, answer, remainingMs);
+      const { reason, calls } = await this.#callModel(
+        active,
+        agent,
+        prompt,
+        specs,
+        answer,
+        remainingMs,
+        watch,
+      );
       const goesOn = calls.length > 0 && reason !== 'length' && reason !== 'content-filter';
       if (goesOn && step < this.config.maxSteps) {
-        await Promise.all(calls.map((call) => this.#callTool(active, agent, call, answer)));
+        await Promise.all(calls.map((call) => this.#callTool(active, agent, call, answer, watch)));
         active.signal.throwIfAborted();
       }
       if (goesOn && step === this.config.maxSteps) break;
@@ -109,6 +119,7 @@ export class ModelSteps {
     specs: ToolSpec[],
     answer: Answer,
     remainingMs: () => number,
+    watch: TurnWatches,
   ): Promise<StepResult> {
     const request = { model: agent.model, temperature: agent.temperature, prompt, tools: specs };
     const result: StepResult = { reason: 'other', calls: [] };
@@ -150,7 +161,7 @@ export class ModelSteps {
     };
     try {
       // Once the turn's end is decided, the signal is aborted, and nothing more is shown.
-      await callModel(this.model, request, active.signal, limits, onPart);
+      await callModel(this.model, request, active.signal, limits, onPart, watch.attempt);
       return result;
     } finally {
       if (began) {
@@ -177,12 +188,20 @@ export class ModelSteps {
   }
 
   /** Runs a call at most once; whatever goes wrong is told to the model. */
-  async #callTool(active: ActiveTurn, agent: PinnedAgent, call: ToolCall, answer: Answer): Promise<void> {
+  async #callTool(
+    active: ActiveTurn,
+    agent: PinnedAgent,
+    call: ToolCall,
+    answer: Answer,
+    watch: TurnWatches,
+  ): Promise<void> {
     const { toolCallId, toolName, input } = call;
     if (!parse(input).ok) return;
     const { sessionId, turn, fence, signal } = active;
     // What a tool does cannot be taken back: a process that stood still may have lost the turn without noticing.
     if (!(await this.lease.confirm(sessionId, fence, signal))) return active.depose();
+    // What a model makes up is no name to count by.
+    const ended = watch.tool({ name: this.tools.has(toolName) ? toolName : '_OTHER', toolCallId });
     const outcome = await this.tools.call({
       name: toolName,
       input,
@@ -190,6 +209,7 @@ export class ModelSteps {
       context: { sessionId, turnId: turn.turnId, toolCallId, signal },
       timeoutMs: this.config.toolTimeoutMs,
     });
+    ended('error' in outcome);
     // An ended turn closes its open calls itself.
     if (signal.aborted) return;
     if ('error' in outcome) answer.emit({ type: 'tool-output-error', toolCallId, errorText: outcome.error });

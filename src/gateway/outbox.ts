@@ -86,13 +86,13 @@ export class Outbox {
   #add(bytes: number): void {
     if (this.congested) this.#pastLimit += 1;
     this.#unsent += bytes;
-    if (this.#pastLimit > PACKETS_PAST_LIMIT) terminate(this.transport);
+    if (this.#pastLimit > PACKETS_PAST_LIMIT) terminate(this.transport, 'flood');
     else if (this.congested) this.#watch();
   }
 
   #watch(): void {
     if (this.#stalled || this.#closed) return;
-    this.#stalled = setTimeout(() => terminate(this.transport), LIMITS.unsentTimeoutMs);
+    this.#stalled = setTimeout(() => terminate(this.transport, 'unsent'), LIMITS.unsentTimeoutMs);
     this.#stalled.unref();
   }
 

@@ -22,6 +22,7 @@ export class SocketConnection implements Connection {
   constructor(
     private readonly socket: ClientSocket,
     readonly principal: Principal,
+    readonly traceparent?: string,
   ) {
     this.id = socket.id;
     this.#outbox = outboxOf(socket.conn);

@@ -16,8 +16,12 @@ export function webSocketOf(transport: unknown): WebSocketLike | undefined {
   return (transport as { socket?: WebSocketLike }).socket;
 }
 
+/** How many transports were cut off, by what their peers did. */
+export const cutOff = { unsent: 0, flood: 0, oversized: 0, attachments: 0, pings: 0 };
+
 /** Ends a transport without the closing handshake, for which a peer that does not read would be waited. */
-export function terminate(transport: Transport): void {
+export function terminate(transport: Transport, why: keyof typeof cutOff): void {
+  cutOff[why] += 1;
   const socket = webSocketOf(transport.transport);
   if (socket?.terminate) socket.terminate();
   else transport.close(true);

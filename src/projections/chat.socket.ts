@@ -91,7 +91,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
   #connected(socket: WebSocket, request: IncomingMessage, key: string | undefined): void {
     const channel = new WebSocketChannel(socket);
     const bucket = new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
-    const { authorization, cookie } = request.headers;
+    const { authorization, cookie, traceparent } = request.headers;
     const left = this.limits.count(request);
     const silent = keepAlive(socket);
     socket.on('error', (error) => this.#logger.debug(`a socket failed: ${error.message}`));
@@ -108,7 +108,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
       if (frame['type'] === 'abort') return channel.sinks.get(requestId)?.leave();
       const sink = new WebSocketSink(channel, requestId);
       this.#begin(frame, sink, { channel, bucket })
-        .then(() => this.#serve(frame, sink, { headers: { authorization, cookie }, key }))
+        .then(() => this.#serve(frame, sink, { headers: { authorization, cookie, traceparent }, key }))
         .catch((error: unknown) => sink.fail(errorPayload(error).message));
     });
   }
@@ -136,10 +136,11 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     { headers, key }: { headers: IdentifyingHeaders; key: string | undefined },
   ): Promise<void> {
     // What a request says itself counts more than what the connection began with.
-    const { authorization = headers.authorization } = (own ?? {}) as Record<string, unknown>;
+    const { authorization = headers.authorization, traceparent = headers.traceparent } = (own ??
+      {}) as Record<string, unknown>;
     if (authorization !== undefined && typeof authorization !== 'string')
       throw RequestError.invalid('headers', 'authorization must be a text');
-    const identified = await this.callers.identify({ ...headers, authorization });
+    const identified = await this.callers.identify({ ...headers, authorization, traceparent });
     const caller = { ...identified, ...(identified.key === undefined && key !== undefined && { key }) };
     if (type === 'resume') {
       if (!(await this.conversations.resume(caller, chatId(id), sink))) sink.idle();

@@ -13,6 +13,8 @@ import type { TurnSink } from './turn.sink.js';
 export interface Caller {
   principal: Principal;
   key?: string;
+  /** W3C trace context of the request. */
+  traceparent?: string;
 }
 
 /** A turn to begin; the session is made where it is not there. */
@@ -46,8 +48,8 @@ export class Conversations {
     const connection = await this.#open(caller, { sessionId, create: true, agent }, sink);
     try {
       const result = retry
-        ? await this.loop.retry({ sessionId, retryId: randomUUID(), messageId, text })
-        : await this.loop.send({ sessionId, messageId, text: text ?? '', whenBusy });
+        ? await this.loop.retry({ sessionId, retryId: randomUUID(), messageId, text }, caller.traceparent)
+        : await this.loop.send({ sessionId, messageId, text: text ?? '', whenBusy }, caller.traceparent);
       connection.follow(result);
     } catch (error) {
       await this.sessions.disconnect(connection);

@@ -7,6 +7,8 @@ export type Principal = { kind: 'anonymous' } | { kind: 'subject'; sub: string; 
 export interface Connection {
   readonly id: string;
   readonly principal: Principal;
+  /** W3C trace context that it came with. */
+  readonly traceparent?: string;
   /** False once the transport is gone: nothing is bound to it any more. */
   readonly open: boolean;
   /** More is unsent than the socket may hold; `SessionService.drained` is called when it is not any more. */

@@ -3,6 +3,7 @@ import { LIMITS, type EventPacket, type Position } from '../protocol.js';
 import type { Connection } from './connection.js';
 import { RequestError } from './request.error.js';
 import { SessionFeed } from './session.feed.js';
+import { sessionHash } from './session.hash.js';
 import { SessionStore, type Reading } from './session.store.js';
 
 /**
@@ -189,7 +190,10 @@ export class SessionBindings {
     try {
       for (const { connection } of bindings) await this.unbind(connection, sessionId);
     } catch (error) {
-      this.#logger.warn(`unbinding an ended session failed: ${String(error)}`);
+      this.#logger.warn({
+        session: sessionHash(sessionId),
+        msg: `unbinding an ended session failed: ${String(error)}`,
+      });
     }
   }
 
@@ -225,7 +229,10 @@ export class SessionBindings {
       awaitRest(binding, reading);
       this.#resume(binding);
     } catch (error) {
-      this.#logger.warn(`catching up failed: ${String(error)}`);
+      this.#logger.warn({
+        session: sessionHash(sessionId),
+        msg: `catching up failed: ${String(error)}`,
+      });
       connection.reconnect('the store is unavailable');
     }
   }

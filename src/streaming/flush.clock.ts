@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
+import { Distribution } from './distribution.js';
 
 /**
  * How many streams a tick takes, about. All at once would hold up the event loop, and with it the first words of
@@ -24,6 +25,8 @@ interface Tick {
  */
 @Injectable()
 export class FlushClock {
+  /** Seconds by which ticks came late: what else the event loop had to do. */
+  readonly lateness = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]);
   #ticks: Tick[] = [];
   /** The one whose reads have begun and whose flushes have not. */
   #present?: Tick;
@@ -75,6 +78,7 @@ export class FlushClock {
   }
 
   #read(tick: Tick): void {
+    this.lateness.add(Math.max(0, performance.now() - tick.at) / 1_000);
     this.#ticks = this.#ticks.filter((each) => each !== tick);
     if (tick.reads.length === 0) return this.#flush(tick);
     this.#present = tick;

@@ -51,9 +51,9 @@ export class VendorCall {
     this.response.end(JSON.stringify({ error: { message: `refused with ${status}` } }));
   }
 
-  finish(): void {
+  finish(finish_reason = 'stop'): void {
     this.begin();
-    this.raw(JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }));
+    this.raw(JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason }] }));
     this.raw(
       JSON.stringify({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 } }),
     );
