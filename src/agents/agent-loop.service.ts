@@ -51,6 +51,8 @@ export class AgentLoopService implements OnApplicationBootstrap {
   readonly #logger = new Logger(AgentLoopService.name);
   readonly #workers = new Map<string, Worker>();
   readonly #places: TurnPlaces;
+  /** Sessions whose turns were ended because nobody had watched them for too long. */
+  orphansEnded = 0;
   #draining = false;
   #drainedOut = false;
 
@@ -79,6 +81,18 @@ export class AgentLoopService implements OnApplicationBootstrap {
     let running = 0;
     for (const { turn } of this.#workers.values()) if (turn) running += 1;
     return running;
+  }
+
+  /** Sessions with a turn that runs or waits here, and no socket. */
+  get orphans(): number {
+    let orphans = 0;
+    for (const sessionId of this.#workers.keys()) if (!this.bindings.isAttached(sessionId)) orphans += 1;
+    return orphans;
+  }
+
+  /** The turn that runs here. */
+  turnOf(sessionId: string): ActiveTurn | undefined {
+    return this.#workers.get(sessionId)?.turn;
   }
 
   get draining(): boolean {
@@ -313,6 +327,7 @@ export class AgentLoopService implements OnApplicationBootstrap {
     }
     // Somebody may have come back meanwhile.
     if (this.bindings.isAttached(sessionId)) return;
+    this.orphansEnded += 1;
     this.#workers.get(sessionId)?.turn?.decide({ state: 'interrupted', reason });
   }
 }

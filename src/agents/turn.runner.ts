@@ -54,6 +54,7 @@ export class TurnRunner {
     const startedAt = performance.now();
     const emitter = this.streaming.open(sessionId, turn.turnId, fence, () => active.depose());
     const answer = new Answer(emitter);
+    active.usage = () => answer.usage();
     const createdAt = this.clock.iso();
     answer.emit({
       type: 'start',
