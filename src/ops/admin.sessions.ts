@@ -64,7 +64,9 @@ export class AdminSessionsService {
   #describe({ used, ...known }: Known): AdminSession {
     const { sessionId } = known;
     const cursors = this.bindings.cursorsOf(sessionId);
-    const running = this.loop.turnOf(sessionId)?.usage();
+    const active = this.loop.turnOf(sessionId);
+    // One that has just ended is among what is stored.
+    const running = active?.turn.turnId === known.turn ? active.usage() : undefined;
     return {
       ...known,
       sockets: cursors.length,

@@ -175,7 +175,7 @@ export class SqliteReader {
 
   /** Two ranges of one index, merged as they are read. */
   #idle(before: { withMessages: number; empty: number }, limit: number): ListedSession[] {
-    const columns = LISTED.replace('SELECT', 'SELECT idle_since,');
+    const columns = DESCRIBED.replace('SELECT', 'SELECT idle_since,');
     const sql = `
       ${columns} WHERE ${IDLE} AND has_message = 1 AND idle_since < ?
       UNION ALL

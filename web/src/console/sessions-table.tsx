@@ -59,7 +59,7 @@ export function SessionsTable({ watch, state, now, onShow }: Props): ReactNode {
           </button>
         </form>
       </div>
-      <div className="table" role="region" aria-labelledby="sessions" tabIndex={0}>
+      <div className="table" role="region" aria-label="Table of sessions" tabIndex={0}>
         <table data-testid="sessions" data-page={page} aria-busy={!sessions}>
           <thead>
             <tr>
