@@ -25,7 +25,7 @@ export function Charts({ samples }: { samples: readonly AdminSample[] }): ReactN
             <figcaption>
               {name} <strong>{number(now)}</strong>
               <small>
-                {unit}, at most {number(most)}
+                {unit === '' ? '' : `${unit},`} at most {number(most)}
               </small>
             </figcaption>
             <svg

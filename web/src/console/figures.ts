@@ -22,7 +22,7 @@ export function since(time: string | null, now: number): string {
 }
 
 export function bytes(count: number): string {
-  if (count < 1024) return `${count} B`;
+  if (count < 1024) return `${NUMBER.format(count)} B`;
   const units = ['KiB', 'MiB', 'GiB', 'TiB'];
   const power = Math.min(units.length, Math.floor(Math.log2(count) / 10));
   return `${NUMBER.format(count / 1024 ** power)} ${units[power - 1]}`;

@@ -149,6 +149,7 @@ function Content({ messages }: { messages: readonly UIMessage[] }): ReactNode {
   return (
     <>
       <h3>What was said</h3>
+      {messages.length === 0 && <p className="hint">Nothing yet.</p>}
       <ol className="content" data-testid="content" tabIndex={0} aria-label="What was said">
         {messages.map(({ id, role, parts }) => (
           <li key={id}>

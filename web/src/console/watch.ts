@@ -80,7 +80,8 @@ export class Watch {
 
   show(sessionId: string | undefined): void {
     this.#set({ shown: sessionId === undefined ? undefined : { sessionId, isGone: false } });
-    if (sessionId !== undefined) void this.look();
+    // Also where nothing is shown any more: a look that is on its way would bring it back.
+    void this.look();
   }
 
   /** Resolves when what it saw is shown, or nobody wants to know any more. */
