@@ -22,9 +22,15 @@ import { DrainService } from './gateway/drain.service.js';
 import { Handshake } from './gateway/handshake.js';
 import { OwnerLimits } from './gateway/rate.limits.js';
 import { requestContext } from './gateway/request.context.js';
-import { AdminController, AdminGuard } from './ops/admin.controller.js';
+import { AdminController } from './ops/admin.controller.js';
+import { AdminGuard } from './ops/admin.guard.js';
+import { AdminNodeController } from './ops/admin-node.controller.js';
+import { AdminSessionsService } from './ops/admin.sessions.js';
+import { AuditLog } from './ops/audit.log.js';
+import { ConsoleController } from './ops/console.controller.js';
 import { HealthController } from './ops/health.controller.js';
 import { METRICS, MetricsController, MetricsService } from './ops/metrics.service.js';
+import { NodeStats } from './ops/node.stats.js';
 import { tracingProvider } from './ops/tracing.js';
 import { AgUiController } from './projections/ag-ui.controller.js';
 import { Callers } from './projections/callers.js';
@@ -161,9 +167,20 @@ export class AppModule implements OnApplicationShutdown {
         tracingProvider,
         ...METRICS,
         MetricsService,
+        NodeStats,
+        AuditLog,
         AdminGuard,
+        AdminSessionsService,
       ],
-      controllers: [ChatController, AgUiController, HealthController, MetricsController, AdminController],
+      controllers: [
+        ChatController,
+        AgUiController,
+        HealthController,
+        MetricsController,
+        AdminController,
+        AdminNodeController,
+        ConsoleController,
+      ],
     };
   }
 

@@ -137,7 +137,11 @@ describe('the admin API', () => {
       [closed.url, '/admin/sessions', undefined],
       [closed.url, '/admin/sessions', 'Bearer another'],
       [closed.url, '/admin/sessions/x?content=true', undefined],
-      [closed.url, '/admin', 'Bearer a-token'],
+      [closed.url, '/admin', undefined],
+      [closed.url, '/admin/', 'Bearer a-tokem'],
+      [closed.url, '/admin/stats', undefined],
+      [closed.url, '/admin/stats/history', 'Basic a-token'],
+      [closed.url, '/admin/openapi.json', 'bearer a-token'],
       [closed.url, '/admin/else', undefined],
     ];
     for (const [url, path, authorization] of asked) {
@@ -174,13 +178,16 @@ describe('the admin API', () => {
       sockets: 1,
       turn: null,
       lastActiveAt: expect.any(String),
+      createdAt: expect.any(String),
+      unsentBytes: 0,
+      tokens: { inputTokens: 10, outputTokens: 5, estimated: false },
     });
     expect(await get('/admin/sessions?state=detached')).toMatchObject({
       sessions: [{ sessionId: two.sessionId }],
     });
     const page = (await get('/admin/sessions?limit=1')) as { nextCursor: string };
     expect(await get(`/admin/sessions?limit=1&cursor=${page.nextCursor}`)).toMatchObject({ sessions: [{}] });
-    for (const query of ['state=odd', 'limit=0', 'limit=x', 'cursor=odd']) {
+    for (const query of ['state=odd', 'limit=0', 'limit=101', 'limit=x', 'limit=', 'cursor=odd', 'cursor=']) {
       expect((await fetch(`${url}/admin/sessions?${query}`, { headers })).status).toBe(400);
     }
     expect(JSON.stringify(await get(`/admin/sessions/${one.sessionId}`))).not.toContain('secret');

@@ -115,6 +115,18 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     return this.#places.waiting;
   }
 
+  /** Sessions with a turn that runs or waits here, and no socket. */
+  get orphans(): number {
+    let orphans = 0;
+    for (const sessionId of this.#workers.keys()) if (!this.bindings.isAttached(sessionId)) orphans += 1;
+    return orphans;
+  }
+
+  /** The turn that runs here. */
+  turnOf(sessionId: string): ActiveTurn | undefined {
+    return this.#workers.get(sessionId)?.turn;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }

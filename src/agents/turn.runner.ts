@@ -60,6 +60,7 @@ export class TurnRunner {
     this.#logger.debug({ ...ids, agent: agent.id, msg: 'turn began' });
     const emitter = this.streaming.open(sessionId, turn.turnId, fence, () => active.depose());
     const answer = new Answer(emitter);
+    active.usage = () => answer.usage();
     const createdAt = this.clock.iso();
     answer.emit({
       type: 'start',

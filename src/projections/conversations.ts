@@ -120,6 +120,7 @@ export class Conversations {
 
 const NO_SINK: TurnSink = {
   open: true,
+  unsentBytes: 0,
   congested: false,
   accepted: () => undefined,
   chunk: () => undefined,

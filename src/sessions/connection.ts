@@ -11,6 +11,8 @@ export interface Connection {
   readonly traceparent?: string;
   /** False once the transport is gone: nothing is bound to it any more. */
   readonly open: boolean;
+  /** Handed over, and not yet written. */
+  readonly unsentBytes: number;
   /** More is unsent than the socket may hold; `SessionService.drained` is called when it is not any more. */
   readonly congested: boolean;
   /** Sends or silently drops, where the transport closed in this very moment. */

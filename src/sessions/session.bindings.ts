@@ -22,6 +22,14 @@ interface Binding {
   doubtful: boolean;
 }
 
+/** How one socket stands to a session, for who looks on. */
+export interface SocketCursor {
+  state: Binding['state'];
+  /** What it was sent, and thus has or will have. */
+  position: Position;
+  unsentBytes: number;
+}
+
 type PresenceListener = (sessionId: string) => void;
 
 /** Which sockets are bound to which sessions, and the delivery of events to them. */
@@ -63,6 +71,25 @@ export class SessionBindings {
 
   socketsOf(sessionId: string): number {
     return this.#bySession.get(sessionId)?.size ?? 0;
+  }
+
+  cursorsOf(sessionId: string): SocketCursor[] {
+    const bindings = this.#bySession.get(sessionId)?.values() ?? [];
+    return [...bindings].map(({ connection: { unsentBytes }, state, cursor: position }) => ({
+      state,
+      position,
+      unsentBytes,
+    }));
+  }
+
+  /** Of all sockets that are bound to anything. It looks at each of them. */
+  get unsentBytes(): number {
+    let bytes = 0;
+    for (const [connectionId, sessions] of this.#byConnection) {
+      const [sessionId = ''] = sessions;
+      bytes += this.#bySession.get(sessionId)?.get(connectionId)?.connection.unsentBytes ?? 0;
+    }
+    return bytes;
   }
 
   /**

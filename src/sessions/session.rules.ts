@@ -9,6 +9,7 @@ import type {
   SwitchCommand,
 } from './session.command.js';
 import {
+  addUsage,
   isBusy,
   type Change,
   type Ending,
@@ -308,8 +309,9 @@ export function appendToTurn(
   const last: LogEntry = { type: 'turn', turnId, messageId, agent, ...end.ending };
   if (end.usage) last.usage = end.usage;
   const all = [...entries, last];
+  const used = end.usage ? addUsage(session.used, end.usage) : session.used;
   const change: Change = {
-    session: { ...session, running: undefined, seq: session.seq + all.length, updatedAt: now },
+    session: { ...session, running: undefined, seq: session.seq + all.length, updatedAt: now, used },
     entries: all,
     messages: [{ position: position + 1, message: end.answer }],
     settled: [{ request, turnId, state: end.ending.state }],

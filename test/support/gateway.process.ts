@@ -11,6 +11,8 @@ export interface GatewayProcess {
   output(): string;
   /** Ends it by a signal; gives its exit code, or the signal that it died of. */
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+  /** Its exit code, or the signal that it died of, once it has ended by whatever. */
+  exited(): Promise<number | NodeJS.Signals>;
 }
 
 /** What a start that must fail said, and its exit code. */
@@ -38,16 +40,21 @@ export async function gatewayProcess(env: Record<string, string>): Promise<Gatew
     child.stderr?.on('data', read);
     child.once('exit', (code) => reject(new Error(`the gateway exited with ${code}:\n${output}`)));
   });
+  const exited = (): Promise<number | NodeJS.Signals> =>
+    new Promise((resolve) => {
+      const ended = child.exitCode ?? child.signalCode;
+      if (ended !== null) return resolve(ended);
+      child.once('exit', (code, died) => resolve(code ?? died ?? 'SIGKILL'));
+    });
   return {
     url,
     output: () => output,
-    kill: (signal) =>
-      new Promise((resolve) => {
-        const ended = child.exitCode ?? child.signalCode;
-        if (ended !== null) return resolve(ended);
-        child.once('exit', (code, died) => resolve(code ?? died ?? 'SIGKILL'));
-        child.kill(signal);
-      }),
+    exited,
+    kill: (signal) => {
+      const end = exited();
+      child.kill(signal);
+      return end;
+    },
   };
 }
 

@@ -174,6 +174,8 @@ export class RedisList {
           busy: isBusy(body as unknown as Session),
           turn: body.running?.turnId,
           updatedAt: body.updatedAt,
+          createdAt: body.createdAt,
+          ...(body.used ? { used: body.used } : {}),
         },
       ];
     });

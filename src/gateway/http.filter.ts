@@ -1,6 +1,6 @@
 import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { Response } from 'express';
-import { errorPayload } from '../gateway/ack.filter.js';
+import { errorPayload } from './ack.filter.js';
 import type { ErrorCode } from '../protocol.js';
 
 const STATUS: Record<ErrorCode, number> = {
