@@ -36,7 +36,10 @@ describe('FlushClock', () => {
     expect(Math.max(...few) - Math.min(...few)).toBeLessThan(INTERVAL_MS / 8);
     const many = await delays(500);
     expect(many).toHaveLength(500);
-    expect(Math.max(...many) - Math.min(...many)).toBeGreaterThanOrEqual(INTERVAL_MS / 2);
+    expect(Math.max(...many) - Math.min(...many)).toBeGreaterThan(INTERVAL_MS / 4);
+    const together = [...Map.groupBy(many, (time) => time).values()].map(({ length }) => length);
+    // The shares of two ticks may meet.
+    expect(Math.max(...together)).toBeLessThanOrEqual(2 * 32);
     expect(Math.max(...many)).toBeLessThan(1.25 * INTERVAL_MS);
   });
 

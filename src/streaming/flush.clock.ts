@@ -7,8 +7,8 @@ import { Config } from '../config.js';
  */
 const STREAMS_A_TICK = 64;
 const MOST_TICKS = 8;
-/** What one turn of the event loop takes of them. */
-const FLUSHES_AT_ONCE = 16;
+/** What one turn of the event loop takes of them, and with it one transaction, at most. */
+const FLUSHES_AT_ONCE = 32;
 
 interface Tick {
   /** When, on the monotonic clock; milliseconds. */
@@ -87,16 +87,16 @@ export class FlushClock {
     setImmediate(() => this.#flush(tick));
   }
 
-  /** A few at a time, so that sockets are read in between. */
+  /** In equal shares, so that sockets are read in between. */
   #flush(tick: Tick): void {
     if (this.#present === tick) this.#present = undefined;
-    let count = 0;
+    const { size } = tick.flushes;
+    let left = Math.ceil(size / Math.ceil(size / FLUSHES_AT_ONCE));
     for (const flush of tick.flushes) {
+      if (left === 0) return void setImmediate(() => this.#flush(tick));
+      left -= 1;
       tick.flushes.delete(flush);
       flush();
-      if ((count += 1) < FLUSHES_AT_ONCE) continue;
-      setImmediate(() => this.#flush(tick));
-      return;
     }
   }
 }
