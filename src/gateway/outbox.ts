@@ -63,7 +63,9 @@ export class Outbox {
     const socket = socketPastEngine(this.transport);
     if (!socket) return false;
     this.#frames += frame.length;
-    socket.write(frame, () => {
+    socket.write(frame, (error) => {
+      // What it closes with stays unsent.
+      if (error) return;
       this.#frames -= frame.length;
       this.#relax();
     });

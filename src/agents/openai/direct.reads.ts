@@ -25,7 +25,10 @@ export class DirectReads {
       begins(socket);
       this.#unread = buffer.subarray(0, length);
       socket.emit('readable');
+      const left = this.#unread;
       this.#unread = null;
+      // Nobody wanted them yet: then they wait in the stream.
+      if (left) socket.push(Buffer.from(left));
       ends();
     };
     this.options = {
