@@ -296,15 +296,19 @@ export function beginTurn(session: Session, now: string): Change | undefined {
   };
 }
 
-/** The running turn's next events, and its end where `end` is given. */
-export function appendToTurn(
+/** The running turn's next events. */
+export function extendTurn(session: Session, entries: LogEntry[]): Change {
+  return { session: { ...session, seq: session.seq + entries.length }, entries };
+}
+
+/** The running turn's last events and its end. */
+export function endTurn(
   session: Session,
   running: RunningTurn,
   entries: LogEntry[],
-  end: TurnEnd | undefined,
+  end: TurnEnd,
   now: string,
 ): Change {
-  if (!end) return { session: { ...session, seq: session.seq + entries.length }, entries };
   const { turnId, messageId, request, position, agent } = running;
   const last: LogEntry = { type: 'turn', turnId, messageId, agent, ...end.ending };
   if (end.usage) last.usage = end.usage;

@@ -14,7 +14,7 @@ import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '..
 import { RequestError } from '../request.error.js';
 import type { Command, Outcome } from '../session.command.js';
 import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
-import { appendToTurn, decide, type Lookup } from '../session.rules.js';
+import { decide, endTurn, extendTurn, type Lookup } from '../session.rules.js';
 import {
   SessionDamaged,
   SessionStore,
@@ -111,8 +111,11 @@ export class EmbeddedStore extends SessionStore {
     return this.sessions.run(sessionId, (active) => {
       const running = active?.session.running;
       if (!active?.claimed || active.fence !== fence || !running) return { kind: 'deposed' };
-      const change = appendToTurn(active.session, running, entries, end, this.sessions.clock.iso());
-      return this.sessions.apply(active, change, end ? 'ended' : 'goes-on').then(appended);
+      const { sessions } = this;
+      const { session } = active;
+      if (!end) return sessions.apply(active, extendTurn(session, entries), 'goes-on').then(appended);
+      const change = endTurn(session, running, entries, end, sessions.clock.iso());
+      return sessions.apply(active, change, 'ended').then(appended);
     });
   }
 
