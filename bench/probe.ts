@@ -9,13 +9,15 @@ import { serve } from './rpc.ts';
 export interface Usage {
   cpu: number;
   heap: number;
+  /** Of buffers and the like, outside of the heap. */
+  external: number;
   rss: number;
 }
 
 function usage(): Usage {
   const { user, system } = process.cpuUsage();
-  const { heapUsed, rss } = process.memoryUsage();
-  return { cpu: user + system, heap: heapUsed, rss };
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { cpu: user + system, heap: heapUsed, external, rss };
 }
 
 async function settled(): Promise<Usage> {
