@@ -1,6 +1,6 @@
 /** What scenarios play with: a model server, gateways, and processes of clients; all of it ends with the scenario. */
 import { call } from '../bench/rpc.ts';
-import type { Usage } from '../bench/probe.ts';
+import type { Lateness, Usage } from '../bench/probe.ts';
 import { removeFolder, startProgram, temporaryFolder, type Started } from '../bench/processes.ts';
 import type { UpstreamStats } from '../bench/upstream.ts';
 
@@ -25,6 +25,11 @@ export class GatewayProcess {
   /** After a garbage collection. */
   settled(): Promise<Usage> {
     return call(this.#started.child, 'settled');
+  }
+
+  /** Of its event loop, since the last question. */
+  lateness(): Promise<Lateness> {
+    return call(this.#started.child, 'lateness');
   }
 
   /** The status of its readiness; undefined once it does not answer any more. */

@@ -21,8 +21,10 @@ export const storm: Scenario = {
     site.say(
       `${streams} streams run, their tokens ${calm.p99.toFixed(0)} ms late (p99); ${clients} clients come`,
     );
+    await gateway.lateness();
     const arrived = await crowd.call<Arrived>('arrive', { url, count: clients });
     const amid = await watchers.call<Window>('window');
+    const loop = await gateway.lateness();
     const { answers, lost, failures } = await watchers.call<StreamsEnd>('endStreams');
     await crowd.call('leave');
     for (const [why, times] of Object.entries(arrived.failures)) site.say(`${times} clients failed: ${why}`);
@@ -35,6 +37,8 @@ export const storm: Scenario = {
       { what: `answers not whole, of ${answers}`, value: lost, limit: 0 },
       { what: `tokens late before, p99 of ${calm.tokens}`, value: calm.p99, unit: 'ms' },
       { what: `tokens late meanwhile, p99 of ${amid.tokens}`, value: amid.p99, unit: 'ms', limit: 250 },
+      { what: "the gateway's event loop late meanwhile, p99", value: loop.p99, unit: 'ms' },
+      { what: 'at most', value: loop.max, unit: 'ms' },
       { what: 'the latest token', value: amid.max, unit: 'ms' },
     ];
   },

@@ -76,7 +76,11 @@ export class ChatGateway
         outboxOf(socket.conn).onDrained = () => this.sessions.drained(connection);
         socket.data = { connection };
         const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
-        installPipeline(socket, () => this.owners.take(principal), ready);
+        const admitRequest = (): void => {
+          connection.requireValid(this.clock.now());
+          this.owners.take(principal);
+        };
+        installPipeline(socket, admitRequest, ready);
         next();
       }, next);
     });
@@ -85,9 +89,7 @@ export class ChatGateway
   /** Binds the socket to the sessions that its handshake names. Nest does not wait for it, nor catch. */
   async handleConnection(socket: ClientSocket): Promise<void> {
     const { connection } = socket.data;
-    if (connection.principal.kind === 'subject' && connection.principal.expiresAt !== undefined) {
-      connection.expireAt(connection.principal.expiresAt, () => this.clock.now());
-    }
+    connection.watchExpiry(() => this.clock.now());
     await this.handshake.bind(socket, (request) =>
       this.#open(socket, request, (opened) => writeEvent(socket, 'session:opened', opened)),
     );
