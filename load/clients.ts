@@ -15,6 +15,8 @@ serve({
   leave: () => crowd.leave(),
   goDeaf: (order: Parameters<Deaf['connect']>[0]) => deaf.connect(order),
   pour: (order: Parameters<Deaf['pour']>[0]) => deaf.pour(order),
+  recover: () => deaf.recover(),
+  leaveDeaf: () => deaf.leave(),
   askAll: (order: Parameters<Witnesses['ask']>[0]) => witnesses.ask(order),
   tryAnew: (order: Parameters<Witnesses['tryAnew']>[0]) => witnesses.tryAnew(order),
   ended: () => witnesses.ended(),

@@ -5,12 +5,10 @@ import { promptOf, Receipt, type Ask } from '../../bench/tokens.ts';
 const PONG_MS = 2_000;
 
 export interface Poured {
-  /** Characters of answers that were asked for and came, to those who read. */
+  /** Characters of answers that came, to those who read. */
   characters: number;
   /** Answers that did not reach their reader as a whole. */
   lost: number;
-  /** Deaf sockets that the gateway had closed by then. */
-  closed: number;
 }
 
 /**
@@ -18,23 +16,18 @@ export interface Poured {
  * nothing but what is held for it can end it.
  */
 class DeafClient extends MooringClient {
-  closed = false;
   #pongs: NodeJS.Timeout | undefined;
 
   stopReading(): void {
-    // One that does not read is not told of its end either; writing to it is what fails.
+    // Writing to a connection that the gateway has ended fails.
     this.socket?.on('error', () => undefined);
     this.socket?.pause();
-    this.#pongs = setInterval(() => this.socket?.send('3', (error) => error && this.#ended()), PONG_MS);
-  }
-
-  #ended(): void {
-    this.closed = true;
-    clearInterval(this.#pongs);
+    this.#pongs = setInterval(() => this.socket?.send('3', () => undefined), PONG_MS);
   }
 
   override close(): Promise<void> {
     clearInterval(this.#pongs);
+    this.socket?.removeAllListeners('close');
     this.socket?.terminate();
     return Promise.resolve();
   }
@@ -60,19 +53,34 @@ export class Deaf {
     }
   }
 
-  /** Has every session answered at full speed; resolves when all answers have ended. */
-  async pour({ ask }: { ask: Ask }): Promise<Poured> {
-    const receipts = await Promise.all(
-      this.#pairs.map(async ({ reader }) => {
+  /** Has every session answered at full speed, again and again; resolves when the last answers have ended. */
+  async pour({ ask, times }: { ask: Ask; times: number }): Promise<Poured> {
+    const poured: Poured = { characters: 0, lost: 0 };
+    const follow = async ({ reader }: { reader: MooringClient }): Promise<void> => {
+      for (let time = 0; time < times; time += 1) {
         const receipt = new Receipt(ask);
         await reader.ask(promptOf(ask), (text) => receipt.take(text));
-        return receipt;
-      }),
-    );
-    const lost = receipts.filter(({ whole }) => !whole).length;
-    const closed = this.#pairs.filter(({ deaf }) => deaf?.closed).length;
-    const received = receipts.reduce((sum, receipt) => sum + receipt.received, 0);
+        poured.characters += receipt.received * (ask.length ?? 0);
+        if (!receipt.whole) poured.lost += 1;
+      }
+    };
+    await Promise.all(this.#pairs.map(follow));
+    return poured;
+  }
+
+  /** They read again, and come back: resolves when all have what they missed. @returns how many had not */
+  async recover(): Promise<number> {
+    let missing = 0;
+    for (const { reader, deaf } of this.#pairs) {
+      await deaf?.close();
+      await deaf?.connect();
+      if (deaf?.position?.seq !== reader.position?.seq) missing += 1;
+    }
+    return missing;
+  }
+
+  async leave(): Promise<void> {
     for (const { reader, deaf } of this.#pairs) await Promise.all([reader.close(), deaf?.close()]);
-    return { characters: received * (ask.length ?? 0), lost, closed };
+    this.#pairs = [];
   }
 }
