@@ -18,6 +18,7 @@ import { Config } from './config.js';
 import { Authenticator } from './gateway/authenticator.js';
 import { AddressLimits } from './gateway/address.limits.js';
 import { ChatGateway } from './gateway/chat.gateway.js';
+import { ConnectPace } from './gateway/connect.pace.js';
 import { DrainService } from './gateway/drain.service.js';
 import { Handshake } from './gateway/handshake.js';
 import { OwnerLimits } from './gateway/rate.limits.js';
@@ -155,6 +156,7 @@ export class AppModule implements OnApplicationShutdown {
         DetachPolicy,
         AgentLoopService,
         AddressLimits,
+        ConnectPace,
         OwnerLimits,
         Authenticator,
         Handshake,

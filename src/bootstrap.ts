@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
@@ -15,6 +16,12 @@ import { LIMITS } from './protocol.js';
 
 const WEB_DIR = fileURLToPath(new URL('../web/dist', import.meta.url));
 const ASSETS_DIR = join(WEB_DIR, 'assets');
+
+/**
+ * Connections that the kernel keeps until they are accepted, as far as its own limit lets it (net.core.somaxconn).
+ * Past that it drops them, and those who come wait for seconds until they try again.
+ */
+const BACKLOG = 16_384;
 
 /** The page runs its own files only, and talks to nobody but this server. */
 const CONTENT_SECURITY_POLICY = [
@@ -59,7 +66,9 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
   app.useBodyParser('json', { limit: LIMITS.bodyBytes, type: isJsonOfApi });
   app.useStaticAssets(WEB_DIR, { maxAge: 0, setHeaders: keepForever });
   try {
-    await app.listen(config.port, config.host);
+    const at: ListenOptions = { port: config.port, host: config.host, backlog: BACKLOG };
+    // Nest hands it on to Node as it is; its own types know only two of the three.
+    await app.listen(at as unknown as number);
   } catch (error) {
     await app.close().catch(() => undefined);
     throw listenError(error, config);

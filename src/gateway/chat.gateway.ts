@@ -82,7 +82,11 @@ export class ChatGateway
         outboxOf(socket.conn).onDrained = () => this.sessions.drained(connection);
         socket.data = { connection };
         const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
-        installPipeline(socket, () => this.owners.take(principal), ready);
+        const admitRequest = (): void => {
+          connection.requireValid(this.clock.now());
+          this.owners.take(principal);
+        };
+        installPipeline(socket, admitRequest, ready);
         next();
       }, next);
     });
@@ -92,9 +96,7 @@ export class ChatGateway
   async handleConnection(socket: ClientSocket): Promise<void> {
     const { connection } = socket.data;
     this.#logger.debug({ socket: socket.id, transport: socket.conn.transport.name, msg: 'connected' });
-    if (connection.principal.kind === 'subject' && connection.principal.expiresAt !== undefined) {
-      connection.expireAt(connection.principal.expiresAt, () => this.clock.now());
-    }
+    connection.watchExpiry(() => this.clock.now());
     await this.handshake.bind(socket, (request) =>
       this.#open(socket, request, (opened) => writeEvent(socket, 'session:opened', opened)),
     );

@@ -7,6 +7,7 @@ import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
 import { Authenticator, UnauthorizedError } from './authenticator.js';
 import { OpenDto } from './chat.dto.js';
+import { ConnectPace } from './connect.pace.js';
 import { outboxOf } from './outbox.js';
 import { invalidPayload, toDto } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
@@ -34,6 +35,7 @@ export class Handshake {
   constructor(
     private readonly authenticator: Authenticator,
     private readonly loop: AgentLoopService,
+    private readonly pace: ConnectPace,
   ) {}
 
   /** @throws ConnectError, which refuses the connection */
@@ -48,6 +50,7 @@ export class Handshake {
       throw new ConnectError('invalid_payload', 'This is connected already.');
     }
     this.#joined.add(socket.conn);
+    await this.pace.join(() => socket.conn.readyState !== 'open');
     try {
       return await this.authenticator.authenticate(socket.handshake.auth['token']);
     } catch (error) {

@@ -26,10 +26,10 @@ type Answer = Ack<unknown>;
  * What every request of a socket goes through before its handler sees it: rate, shape, name, order. Each is
  * given an acknowledgement callback, also where its client sent none, so that handlers know one way to answer;
  * a failure that nobody waits for becomes the event `request:failed`.
- * @param takeOwners counts a request for the socket's owner; it throws where that asked too often
+ * @param admitOwners a request of the socket's owner; it throws where the token has ended, or that asked too often
  * @param ready settles when the sessions of the handshake are bound: until then requests wait
  */
-export function installPipeline(socket: ClientSocket, takeOwners: () => void, ready: Promise<void>): void {
+export function installPipeline(socket: ClientSocket, admitOwners: () => void, ready: Promise<void>): void {
   const outbox = outboxOf(socket.conn);
   let bucket: TokenBucket | undefined;
   // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
@@ -56,7 +56,7 @@ export function installPipeline(socket: ClientSocket, takeOwners: () => void, re
     try {
       bucket ??= new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
       takeToken(bucket);
-      takeOwners();
+      admitOwners();
       payload = admit(event, args);
     } catch (error) {
       return reply({ ok: false, error: errorPayload(error, { event: known }) });

@@ -14,7 +14,7 @@ import {
   type Session,
   type TurnEnd,
 } from '../session.js';
-import { appendToTurn, dayOf, decide, type Lookup } from '../session.rules.js';
+import { dayOf, decide, endTurn, type Lookup } from '../session.rules.js';
 import {
   SessionStore,
   type Appended,
@@ -102,7 +102,7 @@ export class RedisStore extends SessionStore {
         (loaded): Decided<'gone' | 'running'> => {
           const running = loaded?.session.running;
           if (!loaded || !running || loaded.record.held !== fence) return { result: 'gone' };
-          const change = appendToTurn(loaded.session, running, entries, end, this.sessions.clock.iso());
+          const change = endTurn(loaded.session, running, entries, end, this.sessions.clock.iso());
           return { result: 'running', change, seals: true };
         },
         { fence },
