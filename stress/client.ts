@@ -44,10 +44,13 @@ export class StressClient {
 
   readonly plan: ClientPlan;
   readonly session: SessionPlan;
+  /** Whether the store may lose sessions. */
+  private readonly loses: boolean;
   private readonly proxy: Proxy;
 
-  constructor(plan: ClientPlan, session: SessionPlan, proxy: Proxy) {
+  constructor(plan: ClientPlan, session: SessionPlan, proxy: Proxy, loses: boolean) {
     this.plan = plan;
+    this.loses = loses;
     this.session = session;
     this.proxy = proxy;
     this.ledger = { name: plan.name, session: session.number, records: [] };
@@ -200,6 +203,11 @@ export class StressClient {
     this.#note({ kind: 'refused', message, error });
     if (!waiting) return;
     clearTimeout(waiting.timer);
+    // The session was lost while this client was bound to it: it is made again by who comes back, and told then.
+    if (error.code === 'session_not_found' && this.loses) {
+      this.#socket.disconnect().connect();
+      return;
+    }
     // Whoever sends with `reject` does not want it later.
     const final = !error.retryable || (error.code === 'session_busy' && send.whenBusy === 'reject');
     if (final) {

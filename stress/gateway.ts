@@ -1,8 +1,8 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './ports.ts';
 
 const PROBE = fileURLToPath(new URL('./probe.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -38,7 +38,7 @@ const FAKETIME = [
 
 export const hasFaketime = FAKETIME !== undefined;
 
-/** The built gateway as a process that is started, ended and started again, on one port and one data folder. */
+/** The built gateway as a process that is started, ended and started again, on one port and one store. */
 export class Gateway {
   /** What it wrote, the last of it. */
   output = '';
@@ -106,6 +106,15 @@ export class Gateway {
     );
     child.kill(signal);
     return ended;
+  }
+
+  /** It does nothing, and keeps its connections, until it is thawed. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
   }
 
   /** Full: no file may grow or be written any more; else as much as it likes. False where that cannot be set. */
@@ -197,12 +206,4 @@ export class Gateway {
       child.send({ ...question, id });
     });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

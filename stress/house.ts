@@ -6,10 +6,11 @@ import { StressClient } from './client.ts';
 import { Gateway, type ProbeAnswer } from './gateway.ts';
 import type { ClientLedger, Evidence, Health, StoredSession } from './ledgers.ts';
 import { ModelServer } from './model.server.ts';
-import { Nemesis } from './nemesis.ts';
-import type { Phase, Plan, SessionPlan } from './plan.ts';
+import { Nemesis, type Node } from './nemesis.ts';
+import { LOSSES, type Phase, type Plan, type SessionPlan } from './plan.ts';
 import { Proxy } from './proxy.ts';
 import { Reader } from './reader.ts';
+import { Redis } from './redis.ts';
 
 const REST_TIMEOUT_MS = 45_000;
 const BOUND_TIMEOUT_MS = 30_000;
@@ -34,10 +35,10 @@ export interface Figures {
   catchUpMs: number[];
 }
 
-/** A gateway, its clients, their network and its model, for as long as one plan is played. */
+/** One gateway or several on a Redis, their clients, their network and their model, for as long as one plan is played. */
 export class House {
-  readonly #gateway: Gateway;
   readonly #dataDir = mkdtempSync(join(tmpdir(), 'mooring-stress-'));
+  readonly #nodes: readonly [Node, ...Node[]];
   readonly #nemesis: Nemesis;
   readonly #sessions: SessionPlan[] = [];
   readonly #ledgers: ClientLedger[] = [];
@@ -50,30 +51,51 @@ export class House {
 
   private readonly plan: Plan;
   private readonly model: ModelServer;
+  private readonly redis: Redis | undefined;
 
-  private constructor(plan: Plan, model: ModelServer, dist: string) {
+  /** @param toRedis of each node */
+  private constructor(
+    plan: Plan,
+    model: ModelServer,
+    dist: string,
+    redis: Redis | undefined,
+    toRedis: readonly Proxy[],
+  ) {
     this.plan = plan;
     this.model = model;
-    this.#gateway = new Gateway(dist, {
-      STORE: plan.store,
-      DATA_DIR: this.#dataDir,
-      OPENAI_BASE_URL: model.url,
-      MODEL: 'stress',
-      MAX_SOCKETS_PER_IP: '100000',
-      MODEL_FIRST_BYTE_TIMEOUT: '4s',
-      MODEL_IDLE_TIMEOUT: '4s',
-      DRAIN_TIMEOUT: '1500ms',
-      ...plan.env,
+    this.redis = redis;
+    const node = (number: number): Node => ({
+      gateway: new Gateway(dist, {
+        STORE: plan.store,
+        ...(toRedis[number]
+          ? { REDIS_URL: `redis://127.0.0.1:${toRedis[number].port}` }
+          : { DATA_DIR: this.#dataDir }),
+        OPENAI_BASE_URL: model.url,
+        MODEL: 'stress',
+        MAX_SOCKETS_PER_IP: '100000',
+        MODEL_FIRST_BYTE_TIMEOUT: '4s',
+        MODEL_IDLE_TIMEOUT: '4s',
+        DRAIN_TIMEOUT: '1500ms',
+        ...plan.env,
+      }),
+      toRedis: toRedis[number],
     });
-    this.#nemesis = new Nemesis(this.#gateway);
+    const others = Array.from({ length: plan.nodes - 1 }, (_, index) => node(index + 1));
+    this.#nodes = [node(0), ...others];
+    this.#nemesis = new Nemesis(this.#nodes, redis);
     process.once('exit', this.#removeData);
   }
 
   /** Everything started, nobody connected. */
   static async open(plan: Plan, dist: string): Promise<House> {
-    const house = new House(plan, await ModelServer.listen(plan), dist);
+    const model = await ModelServer.listen(plan);
+    const redis = plan.store === 'redis' ? await Redis.start() : undefined;
+    const toRedis: Proxy[] = [];
+    for (let number = 0; redis && number < plan.nodes; number += 1)
+      toRedis.push(await Proxy.listen(() => redis.port));
+    const house = new House(plan, model, dist, redis, toRedis);
     try {
-      await house.#gateway.start();
+      await Promise.all(house.#gateways.map((gateway) => gateway.start()));
     } catch (error) {
       await house.close();
       throw error;
@@ -90,7 +112,7 @@ export class House {
       this.#abort.signal.throwIfAborted();
       this.#health.leftovers.push(`the run could not be finished: ${String(error)}`);
     }
-    this.#health.deaths.push(...this.#gateway.deaths);
+    this.#health.deaths.push(...this.#deaths);
     this.#health.notes.push(...this.#nemesis.skipped);
     return this.evidence();
   }
@@ -129,14 +151,14 @@ export class House {
   }
 
   async #playPhases(): Promise<void> {
-    const begin = await this.#gateway.memory();
+    const begin = await this.#memories();
     const heaps: number[] = [];
     for (const phase of this.plan.phases) {
       const rested = await this.#playPhase(phase);
       await this.#leave();
-      if (!rested || this.#gateway.deaths.length > 0) return;
+      if (!rested || this.#deaths.length > 0) return;
       if (phase === this.plan.phases.at(-1)) await this.#checkBaseline(begin);
-      heaps.push((await this.#gateway.memory()).heapBytes);
+      heaps.push(sumOf((await this.#memories()).map(({ heapBytes }) => heapBytes)) / this.plan.nodes);
     }
     const [first = 0, last = first] = [heaps[0], heaps.at(-1)];
     if (last - first > HEAP_TOLERATED_BYTES) {
@@ -146,13 +168,33 @@ export class House {
   }
 
   get output(): string {
-    return this.#gateway.output;
+    return this.#gateways.map(({ output }, node) => `node ${node}:\n${output}`).join('\n');
+  }
+
+  get #gateways(): Gateway[] {
+    return this.#nodes.map(({ gateway }) => gateway);
+  }
+
+  get #deaths(): string[] {
+    return this.#gateways.flatMap(({ deaths }) => deaths);
+  }
+
+  #memories(): Promise<ProbeAnswer[]> {
+    return Promise.all(this.#gateways.map((gateway) => gateway.memory()));
+  }
+
+  /** The port of the next node each time, as of a load balancer without stickiness that knows nothing of their health. */
+  #hops(first: number): () => number {
+    let hop = first;
+    return () => this.#gateways[hop++ % this.plan.nodes]?.port ?? 0;
   }
 
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#leave();
-    await this.#gateway.end('SIGKILL');
+    await Promise.all(this.#gateways.map((gateway) => gateway.end('SIGKILL')));
+    await Promise.all(this.#nodes.map(({ toRedis }) => toRedis?.close()));
+    await this.redis?.stop();
     await this.model.close();
     process.off('exit', this.#removeData);
     this.#removeData();
@@ -164,10 +206,11 @@ export class House {
   async #playPhase(phase: Phase): Promise<boolean> {
     this.model.calm = false;
     this.#sessions.push(...phase.sessions);
+    const loses = phase.blows.some(({ do: kind }) => LOSSES.has(kind));
     for (const session of phase.sessions) {
       for (const plan of session.clients) {
-        const proxy = await Proxy.listen(() => this.#gateway.port);
-        const client = new StressClient(plan, session, proxy);
+        const proxy = await Proxy.listen(this.#hops(this.#present.length));
+        const client = new StressClient(plan, session, proxy, loses);
         this.#present.push({ client, proxy });
         this.#ledgers.push(client.ledger);
       }
@@ -212,7 +255,8 @@ export class House {
 
   async #read(sessions: SessionPlan[]): Promise<boolean> {
     for (const session of sessions) {
-      const reader = new Reader(this.#gateway.url, session);
+      const { url } = this.#gateways[session.number % this.plan.nodes] ?? this.#nodes[0].gateway;
+      const reader = new Reader(url, session);
       try {
         this.#readers.push(await reader.newcomer());
         const first = this.#firstOpened(session);
@@ -239,7 +283,7 @@ export class House {
     const present = this.#present;
     this.#present = [];
     const last = new Map(present.map(({ client }) => [client.session.number, client]));
-    if (this.#gateway.running && !this.#abort.signal.aborted) {
+    if (this.#gateways.some(({ running }) => running) && !this.#abort.signal.aborted) {
       await Promise.all([...last.values()].map((client) => client.endSession()));
     }
     for (const { client } of present) {
@@ -255,7 +299,7 @@ export class House {
 
   readonly #vanished: { proxy: Proxy }[] = [];
 
-  async #checkBaseline(begin: ProbeAnswer): Promise<void> {
+  async #checkBaseline(begin: ProbeAnswer[]): Promise<void> {
     let left: string[] = [];
     const timeout = this.plan.patient ? PATIENCE_MS : BASELINE_TIMEOUT_MS;
     const clean = await this.#until(async () => {
@@ -267,24 +311,26 @@ export class House {
     await closeAll(this.#vanished.splice(0));
   }
 
-  async #leftovers(begin: ProbeAnswer): Promise<string[]> {
+  async #leftovers(begin: ProbeAnswer[]): Promise<string[]> {
     const left: string[] = [];
     const names = this.plan.patient
       ? ['mooring_sockets', 'mooring_turns_running']
       : ['mooring_turns_running'];
     for (const name of names) {
-      const value = await this.#gateway.metric(name);
+      const value = sumOf(await Promise.all(this.#gateways.map((gateway) => gateway.metric(name))));
       if (value > 0) left.push(`${name} is ${value}, and nobody is there`);
     }
     if (this.model.openCalls > 0) left.push(`${this.model.openCalls} requests to the model are still open`);
-    const ready = await this.#gateway.health();
-    if (ready !== 200) left.push(`/health/ready says ${ready}`);
-    if (!this.plan.patient) return left;
-    const { resources } = await this.#gateway.resources();
-    for (const [type, count] of Object.entries(resources)) {
-      const before = begin.resources[type] ?? 0;
-      if (count > before + HANDLES_TOLERATED)
-        left.push(`${count} handles of type ${type}, ${before} before the load`);
+    for (const [node, gateway] of this.#gateways.entries()) {
+      const ready = await gateway.health();
+      if (ready !== 200) left.push(`/health/ready of node ${node} says ${ready}`);
+      if (!this.plan.patient) continue;
+      const { resources } = await gateway.resources();
+      for (const [type, count] of Object.entries(resources)) {
+        const before = begin[node]?.resources[type] ?? 0;
+        if (count > before + HANDLES_TOLERATED)
+          left.push(`${count} handles of type ${type} in node ${node}, ${before} before the load`);
+      }
     }
     return left;
   }
@@ -292,11 +338,15 @@ export class House {
   async #until(holds: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
     const end = performance.now() + timeoutMs;
     while (!(await holds())) {
-      if (performance.now() > end || this.#gateway.deaths.length > 0) return false;
+      if (performance.now() > end || this.#deaths.length > 0) return false;
       await sleep(30, undefined, { signal: this.#abort.signal });
     }
     return true;
   }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 async function closeAll(lines: { proxy: Proxy }[]): Promise<void> {

@@ -6,7 +6,7 @@ import type {
   UIMessage,
   ErrorPayload,
 } from '../src/protocol.js';
-import type { ModelFault, Plan, SessionPlan } from './plan.ts';
+import type { Blow, ModelFault, Plan, SessionPlan } from './plan.ts';
 
 /*
  * What each side wrote down, in its own order. The checker reads nothing else, so that a run that is over can be
@@ -60,11 +60,11 @@ export interface CallLedger {
   abandoned?: boolean;
 }
 
-/** What was done to the gateway's process, as it was done. */
+/** What was done to the gateways' processes and to Redis, as it was done. */
 export interface BlowRecord {
   at: number;
   until: number;
-  kind: 'kill' | 'stop' | 'fill-disk' | 'move-clock';
+  kind: Blow['do'];
   detail: string;
 }
 

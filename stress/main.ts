@@ -9,7 +9,8 @@ import { check } from './check/index.ts';
 import { hasFaketime } from './gateway.ts';
 import { House, type Figures } from './house.ts';
 import { HELP, readOptions, UsageError, type Options } from './options.ts';
-import type { Plan } from './plan.ts';
+import { STORES, type Plan } from './plan.ts';
+import { redisMissing } from './redis.ts';
 import { commandOf, failureReport, progressLine, summary } from './report.ts';
 import { planOf, SCENARIOS } from './scenarios.ts';
 
@@ -29,13 +30,15 @@ async function main(words: string[]): Promise<number> {
   const options = readOptions(words);
   if (options.show === 'help') say(HELP);
   if (options.show === 'list') {
-    for (const [name, { says }] of Object.entries(SCENARIOS)) say(`${name.padEnd(14)}${says}`);
+    for (const [name, { says, on = STORES }] of Object.entries(SCENARIOS))
+      say(`${name.padEnd(16)}${on[0] === 'redis' ? 'needs Redis: ' : ''}${says}`);
+    if (redisMissing) say(redisMissing);
   }
   if (options.show === 'help' || options.show === 'list') return 0;
   const seconds = Math.max(1, Math.round(options.seconds / options.scenarios.length));
   const plans = options.scenarios.map((name) => ({
     name,
-    plan: planOf(name, options.seed, seconds, options.store),
+    plan: planOf(name, options.seed, seconds, options),
   }));
   if (options.show === 'plan') {
     say(JSON.stringify(plans.map(({ plan }) => plan)));
@@ -44,11 +47,13 @@ async function main(words: string[]): Promise<number> {
   if (!existsSync(join(options.dist, 'main.js'))) {
     throw new UsageError(`${options.dist} holds no build: run npm run build first`);
   }
-  say(`seed ${options.seed}, ${options.store} store, ${seconds} s a scenario`);
+  const { seed, store } = options;
+  say(`seed ${seed},${store ? ` ${store} store,` : ''} ${seconds} s a scenario`);
   const runs: Run[] = [];
   for (const { name, plan } of plans) {
-    if (plan) runs.push(await play(plan, seconds, options));
-    else say(`  ${name}: skipped, since the ${options.store} store forgets everything at a restart`);
+    if (!plan) say(`  ${name}: skipped, since what it does the ${store} store cannot bear or does not know`);
+    else if (plan.store === 'redis' && redisMissing) say(`  ${name}: skipped: ${redisMissing}`);
+    else runs.push(await play(plan, seconds, options));
   }
   say(summary(runs));
   return runs.some(({ violations }) => violations > 0) ? 1 : 0;

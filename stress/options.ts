@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import type { Store } from './plan.ts';
+import { STORES, type Store } from './plan.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 export interface Options {
   seed: number;
   seconds: number;
   scenarios: string[];
-  store: Store;
+  /** Each scenario's own where none is given. */
+  store?: Store;
+  nodes?: number;
   dist: string;
   show: 'run' | 'help' | 'list' | 'plan';
 }
@@ -21,9 +23,10 @@ afterwards what each of them wrote down with what the contract promises.
   npm run stress -- [options]
 
   --seed N           what is done, and when; the same seed does the same (default: one that it prints)
-  --seconds N        how long clients act, all scenarios together (default: 120)
+  --seconds N        how long clients act, all scenarios together (default: 200)
   --scenario NAME    only this one; may be given several times (default: all of them, one after the other)
-  --store STORE      sqlite (default) or memory
+  --store STORE      sqlite, memory or redis (default: sqlite, redis for those that need it)
+  --nodes N          how many gateways on one Redis (default: as the scenario says)
   --list             the scenarios, with a line each
   --plan             print what would be done, as JSON, and do nothing
   --dist PATH        another build of the gateway (default: dist)
@@ -39,7 +42,7 @@ export function readOptions(words: string[]): Options {
   const values = parse(words);
   const seed =
     values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : wholeNumber('seed', values.seed);
-  const seconds = values.seconds === undefined ? 120 : wholeNumber('seconds', values.seconds);
+  const seconds = values.seconds === undefined ? 200 : wholeNumber('seconds', values.seconds);
   if (seconds < 1) throw new UsageError('--seconds must be at least 1');
   const scenarios = values.scenario ?? Object.keys(SCENARIOS);
   const unknown = scenarios.filter((name) => !Object.hasOwn(SCENARIOS, name));
@@ -48,11 +51,15 @@ export function readOptions(words: string[]): Options {
       `--scenario ${unknown[0]}: there is none; there are ${Object.keys(SCENARIOS).join(', ')}`,
     );
   }
-  const { store = 'sqlite' } = values;
-  if (store !== 'sqlite' && store !== 'memory')
-    throw new UsageError(`--store ${store}: must be sqlite or memory`);
+  const { store } = values;
+  if (store !== undefined && !isStore(store))
+    throw new UsageError(`--store ${store}: must be one of ${STORES.join(', ')}`);
+  const nodes = values.nodes === undefined ? undefined : wholeNumber('nodes', values.nodes);
+  if (nodes === 0) throw new UsageError('--nodes must be at least 1');
+  if (nodes !== undefined && store !== undefined && store !== 'redis')
+    throw new UsageError(`--nodes ${nodes}: only a redis store can be shared`);
   const show = values.help ? 'help' : values.list ? 'list' : values.plan ? 'plan' : 'run';
-  return { seed, seconds, scenarios, store, show, dist: values.dist ?? DIST };
+  return { seed, seconds, scenarios, store, nodes, show, dist: values.dist ?? DIST };
 }
 
 function parse(words: string[]) {
@@ -64,6 +71,7 @@ function parse(words: string[]) {
         seconds: { type: 'string' },
         scenario: { type: 'string', multiple: true },
         store: { type: 'string' },
+        nodes: { type: 'string' },
         dist: { type: 'string' },
         list: { type: 'boolean' },
         plan: { type: 'boolean' },
@@ -73,6 +81,10 @@ function parse(words: string[]) {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+function isStore(name: string): name is Store {
+  return (STORES as readonly string[]).includes(name);
 }
 
 function wholeNumber(name: string, value: string): number {

@@ -8,7 +8,8 @@ import { messageMark, words } from './words.ts';
  * plan. What a run adds of its own is only how the machine's threads happen to meet it.
  */
 
-export type Store = 'sqlite' | 'memory';
+export const STORES = ['sqlite', 'memory', 'redis'] as const;
+export type Store = (typeof STORES)[number];
 export type Transport = 'websocket' | 'polling' | 'upgrade';
 /** What is done to the TCP connection of a client; the proxy says what each means. */
 export type Cut = 'reset' | 'fin' | 'vanish' | 'half-open' | 'deaf' | 'stall' | 'mid-frame' | 'slow';
@@ -35,13 +36,26 @@ export interface SessionPlan {
   clients: ClientPlan[];
 }
 
-/** What is done to the gateway's process. */
+/** What is done to a gateway's process, the first one's where no node is named, or to Redis. */
 export type Blow = { at: number } & (
-  | { do: 'kill'; downMs: number; shiftMs?: number }
-  | { do: 'stop'; downMs: number }
+  | { do: 'kill'; node?: number; downMs: number; shiftMs?: number }
+  | { do: 'stop'; node?: number; downMs: number }
   | { do: 'fill-disk'; forMs: number }
   | { do: 'move-clock'; shiftMs: number }
+  /** SIGSTOP, and SIGCONT later. */
+  | { do: 'freeze'; node: number; forMs: number }
+  /** Nothing gets through between a node and Redis; what was under way then comes late, or never. */
+  | { do: 'cut-off'; node: number; forMs: number; then: 'late' | 'lost' }
+  | { do: 'kill-redis'; downMs: number }
+  | { do: 'freeze-redis'; forMs: number }
+  /** It is started without its data. */
+  | { do: 'empty-redis'; downMs: number }
+  /** It is started with the data that it had `agoMs` before. */
+  | { do: 'older-redis'; agoMs: number; downMs: number }
 );
+
+/** Blows after which Redis holds less than was acknowledged. */
+export const LOSSES: ReadonlySet<Blow['do']> = new Set(['empty-redis', 'older-redis']);
 
 export const MODEL_FAULTS = [
   'hang',
@@ -77,6 +91,8 @@ export interface Plan {
   scenario: string;
   seed: number;
   store: Store;
+  /** How many gateways share the store; with several, each connection of a client goes to the next one. */
+  nodes: number;
   env: Record<string, string>;
   model: ModelPlan;
   phases: Phase[];

@@ -12,8 +12,8 @@ interface Line {
 }
 
 /**
- * A TCP proxy between one client and the gateway, which breaks its connections as networks do. It knows nothing
- * of what they carry.
+ * A TCP proxy between one client and the gateway, or between a gateway and Redis, which breaks their connections as
+ * networks do. It knows nothing of what they carry.
  */
 export class Proxy {
   readonly #server: Server;
@@ -23,6 +23,9 @@ export class Proxy {
   /** Clients' ends that do not know yet that they lead nowhere. */
   readonly #unaware = new Set<Socket>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** Connections that came while nothing got through. */
+  readonly #waiting = new Set<Socket>();
+  #walled = false;
   /** Half of the next piece is let through, then both sides are reset. */
   #cutNextPiece = false;
 
@@ -40,8 +43,12 @@ export class Proxy {
     return proxy;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `http://${HOST}:${(this.#server.address() as AddressInfo).port}`;
+    return `http://${HOST}:${this.port}`;
   }
 
   /** Breaks what is connected now; `forMs` is how long it lasts, or until somebody notices. */
@@ -51,6 +58,27 @@ export class Proxy {
       return;
     }
     for (const line of [...this.#lines]) this.#cut(line, how, forMs);
+  }
+
+  /** Nothing gets through either way, on new connections neither, until {@link unwall}. */
+  wall(): void {
+    this.#walled = true;
+    for (const { client, gateway } of this.#lines) {
+      client.pause();
+      gateway.pause();
+    }
+  }
+
+  /** @param then what was under way comes late, or is lost with its connection */
+  unwall(then: 'late' | 'lost'): void {
+    this.#walled = false;
+    for (const line of [...this.#lines]) {
+      if (then === 'lost') this.#reset(line);
+      line.client.resume();
+      line.gateway.resume();
+    }
+    for (const client of this.#waiting) client.resetAndDestroy();
+    this.#waiting.clear();
   }
 
   /** Takes away the stalls and cuts that are not yet over, and forgets connections that nobody has closed. */
@@ -74,11 +102,15 @@ export class Proxy {
       client.destroy();
       gateway.destroy();
     }
-    for (const socket of this.#hanging) socket.destroy();
+    for (const socket of [...this.#hanging, ...this.#waiting]) socket.destroy();
     await closed;
   }
 
   #join(client: Socket): void {
+    if (this.#walled) {
+      this.#waiting.add(client.on('error', () => undefined).pause());
+      return;
+    }
     const gateway = connect(this.target(), HOST);
     const line: Line = { client, gateway, dead: false };
     this.#lines.add(line);

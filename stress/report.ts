@@ -68,7 +68,7 @@ export function failureReport(
 
 /** The command that plays this plan. */
 export function commandOf(plan: Plan, seconds: number): string {
-  return `npm run stress -- --seed ${plan.seed} --seconds ${seconds} --scenario ${plan.scenario} --store ${plan.store}`;
+  return `npm run stress -- --seed ${plan.seed} --seconds ${seconds} --scenario ${plan.scenario} --store ${plan.store}${plan.nodes > 1 ? ` --nodes ${plan.nodes}` : ''}`;
 }
 
 function keepLedgers(violations: readonly Violation[], evidence: Evidence, output: string): string {

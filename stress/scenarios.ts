@@ -1,6 +1,8 @@
+import { CLUSTER } from './scenarios.cluster.ts';
 import {
   credentials,
   sends,
+  STORES,
   type Act,
   type Blow,
   type ClientPlan,
@@ -9,39 +11,19 @@ import {
   type Plan,
   type SessionPlan,
   type Store,
-  type Temper,
   type Transport,
 } from './plan.ts';
 import { Random } from './random.ts';
+import { spread, type Scenario } from './scenario.ts';
 import { fickle, flapping, forgetful, slow, steady, trespassing, unlucky, vanishing } from './tempers.ts';
-
-/** What is particular to a scenario; all else is made from the seed. */
-interface Scenario {
-  says: string;
-  /** Scenarios that restart the process need what a restart keeps. */
-  sqliteOnly?: boolean;
-  env?: Record<string, string>;
-  model?: Partial<ModelPlan>;
-  sessions: number;
-  /** Phases of equal length; with several, the heap must not grow from the first to the last. */
-  phases?: number;
-  /** Whether it is waited until the gateway has noticed all who vanished. */
-  patient?: boolean;
-  transports?: Transport[];
-  /** Each session's clients: one a temper, the first being the session's main sender. */
-  casts: Temper[][];
-  sendEveryMs: number;
-  copies?: [number, number];
-  unruly?: boolean;
-  trespass?: boolean;
-  blows?: (random: Random, durationMs: number) => Blow[];
-}
 
 const MODEL: ModelPlan = { tokens: [3, 60], paceMs: [2, 30], tokenLength: 0, faultRate: 0, toolRate: 0.15 };
 const TRANSPORTS: Transport[] = ['websocket', 'websocket', 'polling', 'upgrade'];
 const HOUR_MS = 3_600_000;
+/** Scenarios that restart the process need what a restart keeps. */
+const KEPT: readonly Store[] = ['sqlite', 'redis'];
 
-export const SCENARIOS: Record<string, Scenario> = {
+const ALONE: Record<string, Scenario> = {
   calm: {
     says: 'nothing is done to anybody: steady clients, two tabs, keys tried on the doors of others',
     sessions: 10,
@@ -91,7 +73,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   crash: {
     says: 'SIGKILL amid the streams, and a start on the same data',
-    sqliteOnly: true,
+    on: KEPT,
     sessions: 12,
     model: { tokens: [20, 100] },
     casts: [[steady], [steady, unlucky], [flapping]],
@@ -101,7 +83,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   drain: {
     says: 'SIGTERM amid the streams: turns finish or are marked, and the process ends with 0',
-    sqliteOnly: true,
+    on: KEPT,
     sessions: 8,
     model: { tokens: [20, 120], paceMs: [10, 40] },
     casts: [[steady], [steady, steady]],
@@ -111,7 +93,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   'disk-full': {
     says: 'nothing can be written for a while: sends are refused before the acknowledgement, reads go on',
-    sqliteOnly: true,
+    on: ['sqlite'],
     sessions: 8,
     casts: [[steady], [steady, flapping]],
     sendEveryMs: 800,
@@ -124,7 +106,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   clock: {
     says: "the system's clock moves by an hour, back and forth, and nothing expires early",
-    sqliteOnly: true,
+    on: KEPT,
     env: { SESSION_TTL: '30m', RESUME_WINDOW: '30m' },
     sessions: 6,
     casts: [[steady], [flapping]],
@@ -153,7 +135,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   everything: {
     says: 'all tempers and all blows at once',
-    sqliteOnly: true,
+    on: ['sqlite'],
     sessions: 16,
     model: { faultRate: 0.15 },
     casts: [
@@ -181,23 +163,40 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
 };
 
+export const SCENARIOS: Record<string, Scenario> = { ...ALONE, ...CLUSTER };
+
+export interface Where {
+  /** The scenario's own by default. */
+  store?: Store;
+  nodes?: number;
+}
+
 /** The plan that these words name, always the same; undefined where the scenario needs another store. */
-export function planOf(name: string, seed: number, seconds: number, store: Store): Plan | undefined {
+export function planOf(name: string, seed: number, seconds: number, where: Where): Plan | undefined {
   const scenario = SCENARIOS[name];
   if (!scenario) throw new Error(`there is no scenario ${name}`);
-  if (scenario.sqliteOnly && store !== 'sqlite') return undefined;
+  const { on = STORES } = scenario;
+  const store = where.store ?? on[0] ?? 'sqlite';
+  if (!on.includes(store)) return undefined;
   const count = scenario.phases ?? 1;
+  const nodes = store === 'redis' ? (where.nodes ?? scenario.nodes ?? 1) : 1;
   return {
     scenario: name,
     seed,
     store,
+    nodes,
     env: scenario.env ?? {},
     model: { ...MODEL, ...scenario.model },
     patient: scenario.patient ?? false,
     phases: Array.from({ length: count }, (_, index) =>
-      phaseOf(scenario, name, seed, seconds / count, index),
+      phaseOf(store === 'redis' ? onRedis(scenario) : scenario, name, seed, seconds / count, index),
     ),
   };
+}
+
+/** Several requests of one transport reach several nodes there: nodes that share a Redis take WebSockets only. */
+function onRedis(scenario: Scenario): Scenario {
+  return { ...scenario, transports: ['websocket'] };
 }
 
 function phaseOf(scenario: Scenario, name: string, seed: number, seconds: number, index: number): Phase {
@@ -253,17 +252,4 @@ function mainActs(
   const every = scenario.sendEveryMs * (index === 0 ? 1 : 4);
   const { copies, unruly } = scenario;
   return sends(random, session, 1 + index * 10_000, { every, durationMs, copies, unruly });
-}
-
-function spread(
-  random: Random,
-  durationMs: number,
-  apart: [number, number],
-  make: (at: number) => Blow,
-): Blow[] {
-  const blows: Blow[] = [];
-  // The first one comes early, so that a short run has one as well.
-  const first = Math.min(random.int(...apart), durationMs / 2);
-  for (let at = first; at < durationMs; at += random.int(...apart)) blows.push(make(Math.round(at)));
-  return blows;
 }

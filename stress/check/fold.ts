@@ -1,4 +1,4 @@
-import type { OpenedSession, SessionEvent, TurnEvent, UIMessage } from '../../src/protocol.js';
+import type { EventPacket, OpenedSession, SessionEvent, TurnEvent, UIMessage } from '../../src/protocol.js';
 import type { ClientLedger } from '../ledgers.ts';
 
 /*
@@ -9,6 +9,7 @@ import type { ClientLedger } from '../ledgers.ts';
 /** How a turn ended before a client's eyes, and the text that it held then. */
 export interface SeenEnding {
   at: number;
+  epoch: string;
   event: TurnEvent;
   text: string;
   /** From chunks that it saw all of, or a message as a whole. */
@@ -20,9 +21,9 @@ export interface Held {
   /** Turns that it saw open and, in the end, not ended: by turn. */
   open: Map<string, TurnEvent>;
   /** Every message that it was ever given as a whole. */
-  messages: UIMessage[];
+  messages: { at: number; message: UIMessage }[];
   /** Each event of the log that is no delta, as it came; a snapshot's may have seqs of their own. */
-  events: SessionEvent[];
+  events: { epoch: string; event: SessionEvent }[];
 }
 
 interface Answer {
@@ -37,7 +38,7 @@ export function foldLedger({ records }: ClientLedger): Held {
   const fold = new Fold();
   for (const record of records) {
     if (record.kind === 'opened') fold.opened(record.opened, record.at);
-    else if (record.kind === 'packet') fold.apply(record.packet.events, record.at);
+    else if (record.kind === 'packet') fold.packet(record.packet, record.at);
   }
   return fold.held;
 }
@@ -46,6 +47,7 @@ class Fold {
   readonly held: Held = { endings: [], open: new Map(), messages: [], events: [] };
   #answers = new Map<string, Answer>();
   #unrun = new Map<string, UIMessage>();
+  #epoch = '';
 
   opened(opened: OpenedSession, at: number): void {
     const { events } = this.held;
@@ -54,21 +56,27 @@ class Fold {
       this.#answers.clear();
       this.#unrun.clear();
       this.held.open.clear();
-      this.held.messages.push(...opened.messages);
+      this.held.messages.push(...opened.messages.map((message) => ({ at, message })));
     }
-    this.apply(opened.events, at);
+    this.#epoch = opened.position.epoch;
+    this.#applyAll(opened.events, at);
     if (!opened.recovered) events.length = known;
   }
 
-  apply(events: readonly SessionEvent[], at: number): void {
+  packet({ epoch, events }: EventPacket, at: number): void {
+    this.#epoch = epoch;
+    this.#applyAll(events, at);
+  }
+
+  #applyAll(events: readonly SessionEvent[], at: number): void {
     for (const event of events) this.#apply(event, at);
   }
 
   #apply(event: SessionEvent, at: number): void {
     const isDelta = event.type === 'chunk' && event.chunk.type.endsWith('-delta');
-    if (!isDelta) this.held.events.push(event);
+    if (!isDelta) this.held.events.push({ epoch: this.#epoch, event });
     if (event.type === 'message') {
-      this.held.messages.push(event.message);
+      this.held.messages.push({ at, message: event.message });
       const { turnId } = event.message.metadata ?? {};
       if (turnId !== undefined) this.#unrun.set(turnId, event.message);
     } else if (event.type === 'turn') this.#turn(event, at);
@@ -86,7 +94,13 @@ class Fold {
     const unrun = this.#unrun.get(turnId);
     const answer = this.#answers.get(turnId);
     const text = answer ? answer.parts.map((part) => part.text).join('') : unrun ? textOf(unrun) : '';
-    this.held.endings.push({ at, event, text, whole: answer !== undefined || unrun !== undefined });
+    this.held.endings.push({
+      at,
+      epoch: this.#epoch,
+      event,
+      text,
+      whole: answer !== undefined || unrun !== undefined,
+    });
     this.#answers.delete(turnId);
   }
 

@@ -1,4 +1,4 @@
-import type { PLACEHOLDER_TEXT } from '../../src/protocol.js';
+import type { PLACEHOLDER_TEXT, TurnEvent } from '../../src/protocol.js';
 import type { CallLedger } from '../ledgers.ts';
 import { textOf } from './fold.ts';
 import { firstDifference, type Violation } from './violation.ts';
@@ -26,15 +26,24 @@ export function checkTexts(view: View): Violation[] {
     if (what) violations.push({ invariant: 'I1', where: `${where}, stored`, what });
   }
   for (const { ledger, held } of view.held) {
-    for (const { event, text, whole } of held.endings) {
+    for (const { at, event, text, whole } of held.endings) {
       const stored = view.answers.get(event.turnId);
-      if (!stored || !whole) continue;
+      if (!whole) continue;
+      if (view.losses.since(at)) {
+        // What is stored may be of another history by now; what was shown came from the model all the same.
+        const where = `session ${ledger.session}, turn ${event.turnId} (${event.messageId}), ${event.state}, held by ${ledger.name} before Redis lost it`;
+        const what = isOfModel(text, event, view);
+        if (what) violations.push({ invariant: 'I1', where, what });
+        continue;
+      }
+      if (!stored) continue;
       const expected = textOf(stored.answer);
       if (text === expected) continue;
       const where = `session ${ledger.session}, turn ${event.turnId} (${event.messageId}), ${event.state}, held by ${ledger.name}`;
       violations.push({ invariant: 'I1', where, what: firstDifference(expected, text) });
     }
-    for (const message of held.messages) {
+    for (const { at, message } of held.messages) {
+      if (view.losses.since(at)) continue;
       const stored = view.answers.get(message.metadata?.turnId ?? '')?.answer;
       if (!stored || textOf(message) === textOf(stored)) continue;
       const where = `session ${ledger.session}, message ${message.id}, given as a whole to ${ledger.name}`;
@@ -44,6 +53,28 @@ export function checkTexts(view: View): Violation[] {
   return violations;
 }
 
+/** The requests of the run whose answer is stored: another one before is one that Redis lost. */
+function lastRun(calls: CallLedger[], { losses }: View): CallLedger[] {
+  const begin = calls.findLastIndex(
+    (call, index) => call.step === 0 && index > 0 && losses.between(calls[index - 1]?.at ?? 0, call.at),
+  );
+  return calls.slice(Math.max(0, begin));
+}
+
+/** What is wrong with a text that is neither an answer of the model, nor a marked prefix of one. */
+function isOfModel(text: string, event: TurnEvent, { calls }: View): string | undefined {
+  const list = calls.get(event.messageId) ?? [];
+  const runs = list.map((_, begin) =>
+    list
+      .slice(begin)
+      .flatMap(({ sent }) => sent.map((piece) => piece.text))
+      .join(''),
+  );
+  const shown = text === PLACEHOLDER ? '' : text;
+  if (shown === '' || runs.some((run) => run.startsWith(shown))) return undefined;
+  return `the model never sent it: ${firstDifference(runs.at(-1) ?? '', shown)}`;
+}
+
 function differs(
   stored: string,
   status: string | undefined,
@@ -51,7 +82,7 @@ function differs(
   view: View,
 ): string | undefined {
   const text = stored === PLACEHOLDER ? '' : stored;
-  const sent = calls.flatMap((call) => call.sent);
+  const sent = lastRun(calls, view).flatMap((call) => call.sent);
   const all = sent.map((piece) => piece.text).join('');
   const last = calls.at(-1);
   if (status === 'completed') {
@@ -66,7 +97,9 @@ function differs(
   const full = view.evidence.blows.some(({ kind }) => kind === 'fill-disk');
   const killed = view.evidence.blows.some(({ kind }) => kind === 'kill');
   if (full && killed) return undefined;
-  const endedAt = last?.endedAt ?? Infinity;
+  // One that somebody else took over ends where its node fell silent.
+  const silentFrom = status === 'interrupted' ? view.losses.silentFrom(calls[0]?.at ?? 0) : Infinity;
+  const endedAt = Math.min(last?.endedAt ?? Infinity, silentFrom);
   const due = sent
     .filter(({ at }) => at < endedAt - TAIL_MS)
     .map((piece) => piece.text)

@@ -15,10 +15,20 @@ const CODES: Record<ModelFault, string> = {
   'end-early': 'provider_error',
 };
 
+/** Who saw a turn end, when, and in which history. */
+interface Ending {
+  at: number;
+  epoch: string;
+  event: TurnEvent;
+  json: string;
+  name: string;
+  session: number;
+}
+
 /** I3: one ending of each turn, the same to everybody and in the store, and one that something explains. */
 export function checkEndings(view: View): Violation[] {
   const violations: Violation[] = [];
-  const endings = new Map<string, { event: TurnEvent; json: string; name: string; session: number }>();
+  const endings = new Map<string, Ending>();
   for (const { ledger, held } of view.held) {
     const where = (turnId: string): string =>
       `session ${ledger.session}, turn ${turnId}, client ${ledger.name}`;
@@ -26,22 +36,25 @@ export function checkEndings(view: View): Violation[] {
       violations.push({ invariant: 'I3', where: where(turnId), what });
     };
     const seen = new Map<string, string>();
-    for (const { event } of held.endings) {
+    for (const { at, epoch, event } of held.endings) {
       const { seq: _seq, ...said } = event as TurnEvent & { seq: number };
       const json = JSON.stringify(said);
       const before = seen.get(event.turnId);
-      if (before !== undefined) wrong(event.turnId, `ended twice:\n  ${before}\n  ${json}`);
-      seen.set(event.turnId, json);
       const known = endings.get(event.turnId);
-      if (!known) endings.set(event.turnId, { event, json, name: ledger.name, session: ledger.session });
-      else if (known.json !== json) wrong(event.turnId, `ended otherwise:\n  for ${known.name}: ${known.json}\n  here: ${json}`); // prettier-ignore
+      // What ended in a history that Redis lost may end anew in that which followed.
+      const lost = known !== undefined && known.epoch !== epoch && view.losses.between(known.at, at);
+      if (before !== undefined && !lost) wrong(event.turnId, `ended twice:\n  ${before}\n  ${json}`);
+      seen.set(event.turnId, json);
+      if (!known || lost)
+        endings.set(event.turnId, { at, epoch, event, json, name: ledger.name, session: ledger.session });
+      else if (known.json !== json && !view.losses.between(at, known.at)) wrong(event.turnId, `ended otherwise:\n  for ${known.name}: ${known.json}\n  here: ${json}`); // prettier-ignore
     }
     for (const [turnId, { state }] of held.open) wrong(turnId, `is still ${state}, though all is over`);
   }
-  for (const [turnId, { event, name, session }] of endings) {
+  for (const [turnId, { at, event, name, session }] of endings) {
     const where = `session ${session}, turn ${turnId} (${event.messageId})`;
-    const stored = view.answers.get(turnId);
-    if (!stored && view.evidence.stored.some((each) => each.session === session)) {
+    const stored = view.losses.since(at) ? undefined : view.answers.get(turnId);
+    if (!stored && !view.losses.since(at) && view.evidence.stored.some((each) => each.session === session)) {
       violations.push({
         invariant: 'I3',
         where,
@@ -60,15 +73,22 @@ export function checkEndings(view: View): Violation[] {
     if (unexplained) violations.push({ invariant: 'I3', where, what: unexplained });
   }
   for (const [turnId, { session, user, answer }] of view.answers) {
-    if (endings.has(turnId)) continue;
+    if (endings.has(turnId) || (view.losses.restarts > 0 && wasGiven(view, turnId))) continue;
     const what = `is stored as ${answer.metadata?.status}, and nobody was told of its end`;
     violations.push({ invariant: 'I3', where: `session ${session}, turn ${turnId} (${user?.id})`, what });
   }
   return violations;
 }
 
+/** Under a new epoch the stored answer itself tells of its end. */
+function wasGiven({ held }: View, turnId: string): boolean {
+  return held.some(({ held: { messages } }) =>
+    messages.some(({ message }) => message.role === 'assistant' && message.metadata?.turnId === turnId),
+  );
+}
+
 /** What is wrong with an ending for which nothing was done. */
-function explain({ evidence, calls }: View, session: number, event: TurnEvent): string | undefined {
+function explain({ evidence, calls, losses }: View, session: number, event: TurnEvent): string | undefined {
   const acts =
     evidence.sessions.find(({ number }) => number === session)?.clients.flatMap((each) => each.acts) ?? [];
   const struck = (kind: string): boolean => evidence.blows.some((blow) => blow.kind === kind);
@@ -80,7 +100,7 @@ function explain({ evidence, calls }: View, session: number, event: TurnEvent): 
       const explained =
         (event.reason === 'message' &&
           acts.some((act) => act.do === 'send' && act.whenBusy === 'interrupt')) ||
-        (event.reason === 'node_lost' && struck('kill')) ||
+        (event.reason === 'node_lost' && losses.silences) ||
         (event.reason === 'draining' && struck('stop'));
       return explained ? undefined : unexplained;
     }

@@ -40,7 +40,8 @@ function wrongIn(call: CallLedger, view: View): string[] {
   if (persona !== PERSONA) wrong.push(`not the persona: ${firstDifference(PERSONA, persona)}`);
   const foreign = foreignMark(JSON.stringify(prompt), call.session);
   if (foreign !== undefined) wrong.push(`holds a piece of another session: ${JSON.stringify(foreign)}`);
-  return [...wrong, ...wrongHistory(call, prompt, view)];
+  // What it was of may be gone from the store.
+  return view.losses.since(call.at) ? wrong : [...wrong, ...wrongHistory(call, prompt, view)];
 }
 
 /** What came before the message to answer is what is stored before it, the oldest perhaps left out. */

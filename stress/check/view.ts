@@ -2,10 +2,12 @@ import type { UIMessage } from '../../src/protocol.js';
 import { messageId } from '../client.ts';
 import type { CallLedger, ClientLedger, Evidence } from '../ledgers.ts';
 import { foldLedger, type Held } from './fold.ts';
+import { Losses } from './losses.ts';
 
 /** The evidence, looked up in the ways in which the checks ask for it. */
 export interface View {
   evidence: Evidence;
+  losses: Losses;
   /** Every client and every reader, with what it held. */
   held: { ledger: ClientLedger; held: Held }[];
   /** Calls to the model in their order, by the id of the message that they answer. */
@@ -30,7 +32,13 @@ export function viewOf(evidence: Evidence): View {
     });
   }
   const ledgers = [...evidence.clients, ...evidence.readers];
-  return { evidence, held: ledgers.map((ledger) => ({ ledger, held: foldLedger(ledger) })), calls, answers };
+  return {
+    evidence,
+    losses: new Losses(evidence.blows),
+    held: ledgers.map((ledger) => ({ ledger, held: foldLedger(ledger) })),
+    calls,
+    answers,
+  };
 }
 
 /** Plans of messages, by id: several clients may send the same. */
