@@ -12,6 +12,7 @@ import type { ModelProvider } from './agents/model.provider.js';
 import type { Config } from './config.js';
 import { SocketAdapter } from './gateway/socket.adapter.js';
 import { GatewayLogger } from './ops/gateway.logger.js';
+import { answerBodyError } from './projections/body.errors.js';
 import { LIMITS } from './protocol.js';
 
 const WEB_DIR = fileURLToPath(new URL('../web/dist', import.meta.url));
@@ -64,6 +65,7 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
   if (config.corsOrigins) app.enableCors({ origin: [...config.corsOrigins], credentials: true });
   // Nothing else reads a body: what is sent elsewhere is not even parsed.
   app.useBodyParser('json', { limit: LIMITS.bodyBytes, type: isJsonOfApi });
+  app.use(answerBodyError);
   app.useStaticAssets(WEB_DIR, { maxAge: 0, setHeaders: keepForever });
   try {
     const at: ListenOptions = { port: config.port, host: config.host, backlog: BACKLOG };

@@ -258,7 +258,11 @@ const VARIABLES = {
   JWKS_URL: row(jwksUrl, undefined, 'for AUTH=jwt: the public keys of RS256, PS256, ES256 or EdDSA tokens'),
   JWT_ISSUER: row(text, undefined, 'for AUTH=jwt: what `iss` must be'),
   JWT_AUDIENCE: row(text, undefined, 'for AUTH=jwt: what `aud` must hold'),
-  CORS_ORIGINS: row(origins, undefined, 'web pages of these origins may connect; unset: the same origin'),
+  CORS_ORIGINS: row(
+    origins,
+    undefined,
+    "web pages of these origins may connect, the gateway's own only if listed; unset: the same origin",
+  ),
   TRUST_PROXY: row(proxies, undefined, 'whose X-Forwarded-For is believed; unset: nobody'),
   MAX_SOCKETS_PER_IP: row(whole(1, 1_000_000), '256', 'open sockets an address'),
   MAX_TURNS: row(whole(1, 1_000_000), '1000', 'turns running at once on a node; more wait'),

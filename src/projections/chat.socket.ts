@@ -145,8 +145,9 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     { headers, key }: { headers: IdentifyingHeaders; key: string | undefined },
   ): Promise<void> {
     // What a request says itself counts more than what the connection began with.
-    const { authorization = headers.authorization, traceparent = headers.traceparent } = (own ??
-      {}) as Record<string, unknown>;
+    const said = (own ?? {}) as Record<string, unknown>;
+    const { traceparent = headers.traceparent } = said;
+    const authorization = authorizationOf(said) ?? headers.authorization;
     if (authorization !== undefined && typeof authorization !== 'string')
       throw RequestError.invalid('headers', 'authorization must be a text');
     const identified = await this.callers.identify({ ...headers, authorization, traceparent });
@@ -158,6 +159,11 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     const extra = typeof body === 'object' ? body : {};
     await this.conversations.answer(caller, chatOrder({ ...extra, id, trigger, messageId, messages }), sink);
   }
+}
+
+/** Names of headers are written in upper or lower case. */
+function authorizationOf(headers: Record<string, unknown>): unknown {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
 }
 
 function refuse(socket: Duplex, status: string): void {
