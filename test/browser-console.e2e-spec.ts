@@ -223,7 +223,8 @@ const REFUSED = /^error: Failed to load resource: .* 404 /;
     // No sideways scrolling of the page itself.
     const overflow = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
     expect(await tab.page.evaluate<number>(overflow)).toBe(0);
-    if (screen.viewport === NARROW) expect(await tab.page.getByRole('columnheader', { name: 'Age' }).isVisible()).toBe(true);
+    if (screen.viewport === NARROW)
+      expect(await tab.page.getByRole('columnheader', { name: 'Age' }).isVisible()).toBe(true);
 
     await tab.at('session').first().getByRole('button').click();
     await tab.at('read').click();

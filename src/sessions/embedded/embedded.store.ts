@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../../config.js';
-import {
-  LIMITS,
-  type EventPacket,
-  type LogEntry,
-  type Position,
-  type SessionEvent,
-} from '../../protocol.js';
+import { LIMITS, type EventPacket, type LogEntry, type Position, type SessionEvent } from '../../protocol.js';
 import { mergeEvents } from '../coalescer.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '../reading.js';
