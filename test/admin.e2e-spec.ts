@@ -312,7 +312,7 @@ describe('a drain that is asked for', () => {
       { ...common, audit: 'session.close', outcome: 'not_found', session },
       { ...common, audit: 'node.drain', outcome: 'done' },
     ]);
-    expect(new Set(lines.map(({ reqId }) => reqId)).size).toBe(lines.length);
+    expect(new Set(lines.map(({ request: id }) => id)).size).toBe(lines.length);
     for (const secret of ['a secret', ADMIN_TOKEN, 'a-wrong-guess', sessionId])
       expect(running.output()).not.toContain(secret);
   });

@@ -18,7 +18,7 @@ const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
 const STOP_MARGIN_MS = 5_000;
 /** What everybody may reach through a proxy, beside the web chat's own files. */
 const PUBLIC = ['/', '/socket.io/', '/api/chat', '/api/chat/some-id/stream', '/api/ag-ui', '/docs/'];
-const INTERNAL = ['/metrics', '/health/live', '/health/ready', '/admin', '/admin/sessions'];
+const INTERNAL = ['/metrics', '/health/live', '/health/ready', '/admin', '/admin/sessions', '/console'];
 const KNOWN = new Set(configMarkdown().match(/\b[A-Z][A-Z_]+\b/g));
 
 const folder = mkdtempSync(join(tmpdir(), 'mooring-deployment-'));
@@ -62,7 +62,7 @@ function complaintsOf(source: string): string[] {
 function pageFiles(): string[] {
   const dist = join(ROOT, 'web', 'dist'); // else: npm run build
   return readdirSync(dist, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && !entry.parentPath.includes('.console'))
     .map((entry) => join(entry.parentPath, entry.name).slice(dist.length));
 }
 

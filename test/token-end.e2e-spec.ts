@@ -28,7 +28,8 @@ async function readAll(response: Response): Promise<{ text: string; cut: boolean
   const decoder = new TextDecoder();
   let text = '';
   try {
-    for await (const piece of response.body ?? []) text += decoder.decode(piece, { stream: true });
+    for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>)
+      text += decoder.decode(piece, { stream: true });
     return { text, cut: false };
   } catch {
     return { text, cut: true };

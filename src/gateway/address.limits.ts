@@ -53,11 +53,16 @@ export class AddressLimits {
 
   /** Counts an open connection. @returns counts it out again */
   count(request: IncomingMessage): () => void {
+    this.accepted += 1;
+    return this.hold(request);
+  }
+
+  /** The same of one that waits to be let in. */
+  hold(request: IncomingMessage): () => void {
     // Of a closed socket the address is not known any more.
     const address = this.#addressOf(request);
     this.#open.set(address, (this.#open.get(address) ?? 0) + 1);
     this.connections += 1;
-    this.accepted += 1;
     return () => {
       this.connections -= 1;
       const left = (this.#open.get(address) ?? 1) - 1;

@@ -1,4 +1,11 @@
-import { Catch, HttpException, HttpStatus, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  HttpStatus,
+  NotFoundException,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { Response } from 'express';
 import { errorPayload } from './ack.filter.js';
 import type { ErrorCode } from '../protocol.js';
@@ -29,6 +36,8 @@ export class HttpFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     // A stream that has begun cannot be given another status: it ends short, and is asked for again.
     if (response.headersSent) return void response.destroy();
+    // What is not there is told alike everywhere, whether it is hidden from the caller or unknown.
+    if (thrown instanceof NotFoundException) return void response.status(404).json(thrown.getResponse());
     const error = errorPayload(thrown instanceof HttpException ? requestError(thrown) : thrown);
     const status = thrown instanceof HttpException ? thrown.getStatus() : STATUS[error.code];
     if (error.retryAfterMs !== undefined)

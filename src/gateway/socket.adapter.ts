@@ -48,7 +48,7 @@ export class SocketAdapter extends IoAdapter {
         const refusal = this.#limits.connectRefusal(request);
         if (refusal) return decide(refusal, false);
         // Whoever waits counts among the sockets of its address.
-        const left = this.#limits.count(request);
+        const left = this.#limits.hold(request);
         void this.#pace.upgrade(request.socket).then((present) => {
           left();
           if (present) decide(undefined, true);

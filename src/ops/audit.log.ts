@@ -10,7 +10,7 @@ export type AuditedAction = 'session.close' | 'session.content' | 'node.drain' |
 export type AuditOutcome = 'done' | 'not_found' | 'failed' | 'refused' | 'locked';
 
 /**
- * One line for each action of the admin API: `{audit: action, outcome, session?, address, reqId}`, without content,
+ * One line for each action of the admin API: `{audit: action, outcome, session?, address, request}`, without content,
  * tokens or ids. `LOG_LEVEL` hides it only where it is `silent`.
  */
 @Injectable()

@@ -86,7 +86,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     if (refusal === 'origin not allowed') return refuse(socket, '403 Forbidden');
     if (refusal) return refuse(socket, '429 Too Many Requests');
     if (this.loop.draining) return refuse(socket, '503 Service Unavailable');
-    const left = this.limits.count(request);
+    const left = this.limits.hold(request);
     const present = await this.pace.upgrade(request.socket);
     left();
     if (!present) return;

@@ -65,7 +65,7 @@ describe('engines in lockstep', () => {
 
     it('[STO-1] memory and Redis answer alike, whatever is done to them', () =>
       expectLockstep(
-        1500,
+        40,
         () => memoryStore(HOURS_MS),
         async () => {
           await server.flush();
