@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Proxy } from '../stress/proxy.ts';
 import { until } from './support/channel.js';
-import { newCredentials, textOf } from './support/client.js';
+import { newCredentials, textOf, type TestClient } from './support/client.js';
 import { Cluster, portOf, report, spread } from './support/cluster.js';
 import { disposeAll, onDispose } from './support/gateway.js';
 import { assertValidOpenAiMessages } from './support/prompt.validity.js';
@@ -49,9 +49,11 @@ if (missing) {
       const killedAt = performance.now();
       const caughtUp: number[] = [];
       const ended: number[] = [];
+      const wentOn: number[] = [];
       const answered = (async () => {
         for (let index = 0; index < STREAMS; index += 1) {
           const call = await cluster.vendor.nextCall();
+          wentOn.push(performance.now() - killedAt);
           expect(call.asked).toMatch(/^and then/);
           assertValidOpenAiMessages(call.messages);
           call.text('after the crash').finish();
@@ -85,6 +87,7 @@ if (missing) {
       await answered;
       report(spread('from kill -9 to being caught up elsewhere', caughtUp));
       report(spread('from kill -9 to the turn ended as node_lost', ended));
+      report(spread('from kill -9 to the model asked for the next one', wentOn));
       // Its sockets are gone with it, for everybody.
       await Promise.all(talks.map(({ client }) => client.close()));
     },
@@ -120,7 +123,9 @@ if (missing) {
       assertValidOpenAiMessages(nextCall.messages);
       nextCall.text('Late.').finish();
       await other.turn('completed', next);
-      // The thawed node's own client, if its connection still stands, has been told the same.
+      // Its client, whose connection still stands, is told all that.
+      await until(() => hasSeen(client, next), 'the client of the thawed node to be told');
+      expect(client.position(opened)).toEqual(other.position(again));
       const { client: back } = await cluster.join(0, talk);
       const { messages } = await back.do('session:history', { sessionId });
       expect(messages.map(({ role, metadata }) => metadata?.status ?? role)).toEqual([
@@ -134,6 +139,38 @@ if (missing) {
       );
       expect(strays).toEqual([]);
       expect(await cluster.toolRuns()).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    '[CLU-2 CLU-4] a session is closed whose turn is on a dead node, or on one that stands still: it stays closed',
+    async () => {
+      const cluster = await Cluster.start({ nodes: 3 });
+      const talks = await Promise.all(
+        [0, 1].map(async (index) => {
+          const runs = await cluster.join(index);
+          await runs.client.send(runs.talk.sessionId, 'a long answer');
+          const call = await cluster.vendor.nextCall();
+          call.text('one ');
+          await runs.client.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
+          const other = await cluster.join(2, runs.talk);
+          return { ...runs, call, other: other.client };
+        }),
+      );
+      await cluster.node(0).kill('SIGKILL');
+      cluster.node(1).freeze();
+      for (const { talk, other } of talks) await other.do('session:close', { sessionId: talk.sessionId });
+      for (const { other } of talks) {
+        await until(() => other.events.at(-1)?.type === 'session', 'the end of the session');
+      }
+      cluster.node(1).thaw();
+      for (const { call } of talks) await until(() => call.closed, 'its turn to be given up');
+      await until(() => cluster.ready(1), 'the thawed node to be ready');
+      for (const { talk } of talks) {
+        const { client } = await cluster.join(1);
+        expect(await client.refused('session:open', { ...talk, create: true })).toBe('session_not_found');
+      }
     },
     PATIENCE_MS,
   );
@@ -180,6 +217,7 @@ if (missing) {
       proxy.heal(true);
       await until(() => cluster.ready(0), 'the node to be back');
       // Its clients are served again, those that are still connected and those that come back.
+      await until(() => hasSeen(client, next), 'the client that stayed to be told');
       await idle.client.close();
       const returned = await cluster.join(0, idle.talk);
       const sent = await returned.client.send(idle.talk.sessionId, 'Hi again');
@@ -239,6 +277,12 @@ if (missing) {
     PATIENCE_MS,
   );
 });
+
+function hasSeen({ events }: TestClient, turnId: string): boolean {
+  return events.some(
+    (event) => event.type === 'turn' && event.turnId === turnId && event.state === 'completed',
+  );
+}
 
 /** Takes connections and never says a word. */
 class BlackHole {
