@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Proxy } from '../stress/proxy.ts';
 import { until } from './support/channel.js';
@@ -12,6 +13,8 @@ import { redisMissing, RedisServer } from './support/redis.server.js';
 /** Sessions whose turns run on the node that is killed. */
 const STREAMS = Number(process.env['CLUSTER_STREAMS'] ?? 20);
 const PATIENCE_MS = 180_000;
+/** Less than a client waits for a sign of life. */
+const FREEZE_MS = 10_000;
 const TOOL = ['current_time', '{}'] as const;
 
 const missing = redisMissing();
@@ -106,6 +109,7 @@ if (missing) {
       await client.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
       const position = client.position(opened);
       cluster.node(0).freeze();
+      const frozenAt = performance.now();
       // It finds this in its socket when it is thawed: a tool to call for a turn that is not its own any more.
       call.tool('c1', ...TOOL);
       const other = await cluster.client(1);
@@ -115,6 +119,7 @@ if (missing) {
       const end = other.position(again);
       // Long enough for every node to take it for dead.
       await until(() => cluster.node(1).output().includes('is gone'), 'the frozen node to be taken for dead');
+      await sleep(Math.max(0, frozenAt + FREEZE_MS - performance.now()));
       cluster.node(0).thaw();
       await until(() => cluster.ready(0), 'the thawed node to be ready');
       const { turnId: next } = await other.send(sessionId, 'and now?');
@@ -256,7 +261,7 @@ if (missing) {
       // Several times the grace time, in words that come on the way.
       for (let second = 0; second < 6; second += 1) {
         call.text(`${second} `);
-        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        await sleep(1_000);
       }
       expect((await watches.client.open(runs.talk)).turns).toMatchObject([{ turnId, state: 'running' }]);
       await watches.client.close();

@@ -114,7 +114,9 @@ if (missing) {
         await cluster.redis[how]();
         const goneAt = performance.now();
         await until(async () => !(await cluster.ready(0)), 'readiness to be false');
-        report(`not ready ${Math.round(performance.now() - goneAt)} ms after Redis was ${how === 'kill' ? 'killed' : 'frozen'}`);
+        report(
+          `not ready ${Math.round(performance.now() - goneAt)} ms after Redis was ${how === 'kill' ? 'killed' : 'frozen'}`,
+        );
         if (how === 'kill') await cluster.redis.up();
         else cluster.redis.thaw();
         const backAt = performance.now();
