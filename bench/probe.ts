@@ -3,6 +3,7 @@
  * much CPU time and memory the process has used. It adds no work of its own while nobody asks.
  */
 import { isMainThread } from 'node:worker_threads';
+import type { Redis as Client } from 'ioredis';
 import { serve } from './rpc.ts';
 
 /** CPU time of all threads in µs; memory in bytes. */
@@ -10,12 +11,27 @@ export interface Usage {
   cpu: number;
   heap: number;
   rss: number;
+  /** Commands that it sent to Redis, a script being one. */
+  redisCommands: number;
+}
+
+let redisCommands = 0;
+
+/** Counts what a gateway sends to Redis, where it has one. */
+async function countRedisCommands(): Promise<void> {
+  // Nobody else's process is to be larger by it.
+  const { Redis } = await import('ioredis');
+  const { sendCommand } = Redis.prototype;
+  Redis.prototype.sendCommand = function (this: Client, ...words: Parameters<typeof sendCommand>) {
+    redisCommands += 1;
+    return sendCommand.apply(this, words);
+  };
 }
 
 function usage(): Usage {
   const { user, system } = process.cpuUsage();
   const { heapUsed, rss } = process.memoryUsage();
-  return { cpu: user + system, heap: heapUsed, rss };
+  return { cpu: user + system, heap: heapUsed, rss, redisCommands };
 }
 
 async function settled(): Promise<Usage> {
@@ -28,6 +44,7 @@ async function settled(): Promise<Usage> {
 }
 
 if (isMainThread && process.send) {
+  if (process.env['STORE'] === 'redis') await countRedisCommands();
   serve({ usage, settled });
   process.channel?.unref();
 }
