@@ -2,6 +2,7 @@
  * Loaded into every contender's process before its own code (`--import`), the gateway's included: answers how
  * much CPU time and memory the process has used. It adds no work of its own while nobody asks.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import type { Redis as Client } from 'ioredis';
 import { serve } from './rpc.ts';
@@ -10,6 +11,8 @@ import { serve } from './rpc.ts';
 export interface Usage {
   cpu: number;
   heap: number;
+  /** Of buffers and the like, outside of the heap. */
+  external: number;
   rss: number;
   /** Commands that it sent to Redis, a script being one. */
   redisCommands: number;
@@ -30,8 +33,25 @@ async function countRedisCommands(): Promise<void> {
 
 function usage(): Usage {
   const { user, system } = process.cpuUsage();
-  const { heapUsed, rss } = process.memoryUsage();
-  return { cpu: user + system, heap: heapUsed, rss, redisCommands };
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { cpu: user + system, heap: heapUsed, external, rss, redisCommands };
+}
+
+/** How late the event loop was since the last question, in ms. */
+export interface Lateness {
+  p99: number;
+  max: number;
+}
+
+let loop: ReturnType<typeof monitorEventLoopDelay> | undefined;
+
+function lateness(): Lateness {
+  const seen = loop;
+  loop = monitorEventLoopDelay({ resolution: 5 });
+  loop.enable();
+  if (!seen) return { p99: 0, max: 0 };
+  seen.disable();
+  return { p99: seen.percentile(99) / 1e6, max: seen.max / 1e6 };
 }
 
 async function settled(): Promise<Usage> {
@@ -45,6 +65,6 @@ async function settled(): Promise<Usage> {
 
 if (isMainThread && process.send) {
   if (process.env['STORE'] === 'redis') await countRedisCommands();
-  serve({ usage, settled });
+  serve({ usage, settled, lateness });
   process.channel?.unref();
 }

@@ -103,6 +103,7 @@ export class Server {
     return usages.reduce((sum, each) => ({
       cpu: sum.cpu + each.cpu,
       heap: sum.heap + each.heap,
+      external: sum.external + each.external,
       rss: sum.rss + each.rss,
       redisCommands: sum.redisCommands + each.redisCommands,
     }));

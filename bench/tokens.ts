@@ -10,21 +10,23 @@ export interface Ask {
   rate: number;
   /** Each token says when it was sent, by {@link nowMicros}. */
   stamped?: boolean;
+  /** Characters of each token, where they are to be more than its name and a blank; not with `stamped`. */
+  length?: number;
 }
 
-export function promptOf({ tokens, rate, stamped = false }: Ask): string {
-  return `tokens=${tokens} rate=${rate} stamped=${stamped ? 1 : 0}`;
+export function promptOf({ tokens, rate, stamped = false, length = 0 }: Ask): string {
+  return `tokens=${tokens} rate=${rate} stamped=${stamped ? 1 : 0} length=${length}`;
 }
 
 export function askOf(prompt: string): Ask {
-  const [, tokens = 1, rate = 0, stamped = 0] =
-    /tokens=(\d+) rate=([\d.]+) stamped=(\d)/.exec(prompt)?.map(Number) ?? [];
-  return { tokens, rate, stamped: stamped === 1 };
+  const [, tokens = 1, rate = 0, stamped = 0, length = 0] =
+    /tokens=(\d+) rate=([\d.]+) stamped=(\d) length=(\d+)/.exec(prompt)?.map(Number) ?? [];
+  return { tokens, rate, stamped: stamped === 1, length };
 }
 
 /** The token of an index from 0 on. */
-export function tokenText(index: number): string {
-  return `w${index} `;
+export function tokenText(index: number, length = 0): string {
+  return `${`w${index}`.padEnd(length - 1, '~')} `;
 }
 
 /** In base 36, so that a stamped token is about as long as a token. */
@@ -75,7 +77,7 @@ export class Receipt {
       const index = this.received;
       this.received += 1;
       if (!this.ask.stamped) {
-        if (word !== `w${index}`) this.broken = true;
+        if (`${word} ` !== tokenText(index, this.ask.length)) this.broken = true;
         continue;
       }
       const [name, sent = ''] = word.split(':');

@@ -70,8 +70,9 @@ function chunk(delta: object, finish: string | null = null, usage?: object): Buf
 
 const plain: Buffer[] = [];
 
-function frame(index: number, stamped: boolean | undefined): Buffer {
+function frame(index: number, { stamped, length }: Ask): Buffer {
   if (stamped) return chunk({ content: stampedText(index, nowMicros()) });
+  if (length) return chunk({ content: tokenText(index, length) });
   return (plain[index] ??= chunk({ content: tokenText(index) }));
 }
 
@@ -144,7 +145,7 @@ class Answer {
   }
 
   #write(): void {
-    this.#socket.write(frame(this.index, this.ask.stamped));
+    this.#socket.write(frame(this.index, this.ask));
     this.index += 1;
     tokens += 1;
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
@@ -10,18 +11,28 @@ import { OpenAiModelProvider } from './agents/openai/openai-model.provider.js';
 import { ScriptedModelProvider } from './agents/scripted-model.provider.js';
 import { ToolRegistry } from './agents/tool.registry.js';
 import { CurrentTimeTool } from './agents/tools/current-time.tool.js';
+import { TurnObservers } from './agents/turn.observer.js';
 import { TurnRunner } from './agents/turn.runner.js';
 import { Clock } from './clock.js';
 import { Config } from './config.js';
 import { Authenticator } from './gateway/authenticator.js';
 import { AddressLimits } from './gateway/address.limits.js';
 import { ChatGateway } from './gateway/chat.gateway.js';
+import { ConnectPace } from './gateway/connect.pace.js';
 import { DrainService } from './gateway/drain.service.js';
 import { Handshake } from './gateway/handshake.js';
 import { OwnerLimits } from './gateway/rate.limits.js';
-import { AdminController, AdminGuard } from './ops/admin.controller.js';
+import { requestContext } from './gateway/request.context.js';
+import { AdminController } from './ops/admin.controller.js';
+import { AdminGuard } from './ops/admin.guard.js';
+import { AdminNodeController } from './ops/admin-node.controller.js';
+import { AdminSessionsService } from './ops/admin.sessions.js';
+import { AuditLog } from './ops/audit.log.js';
+import { ConsoleController } from './ops/console.controller.js';
 import { HealthController } from './ops/health.controller.js';
-import { MetricsController, MetricsService } from './ops/metrics.service.js';
+import { METRICS, MetricsController, MetricsService } from './ops/metrics.service.js';
+import { NodeStats } from './ops/node.stats.js';
+import { tracingProvider } from './ops/tracing.js';
 import { AgUiController } from './projections/ag-ui.controller.js';
 import { Callers } from './projections/callers.js';
 import { ChatController } from './projections/chat.controller.js';
@@ -111,7 +122,14 @@ export class AppModule implements OnApplicationShutdown {
       imports: [
         DiscoveryModule,
         LoggerModule.forRoot({
-          pinoHttp: { level: config.logLevel, autoLogging: false, quietReqLogger: true },
+          pinoHttp: {
+            level: config.logLevel,
+            autoLogging: false,
+            quietReqLogger: true,
+            customAttributeKeys: { reqId: 'request' },
+            genReqId: () => randomUUID(),
+            mixin: () => requestContext.getStore() ?? {},
+          },
         }),
       ],
       providers: [
@@ -133,10 +151,12 @@ export class AppModule implements OnApplicationShutdown {
             (config.vendor ? new OpenAiModelProvider(config.vendor, clock) : new ScriptedModelProvider()),
         },
         ModelSteps,
+        TurnObservers,
         TurnRunner,
         DetachPolicy,
         AgentLoopService,
         AddressLimits,
+        ConnectPace,
         OwnerLimits,
         Authenticator,
         Handshake,
@@ -146,10 +166,23 @@ export class AppModule implements OnApplicationShutdown {
         Conversations,
         HttpGuard,
         ChatSocket,
+        tracingProvider,
+        ...METRICS,
         MetricsService,
+        NodeStats,
+        AuditLog,
         AdminGuard,
+        AdminSessionsService,
       ],
-      controllers: [ChatController, AgUiController, HealthController, MetricsController, AdminController],
+      controllers: [
+        ChatController,
+        AgUiController,
+        HealthController,
+        MetricsController,
+        AdminController,
+        AdminNodeController,
+        ConsoleController,
+      ],
     };
   }
 

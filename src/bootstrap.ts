@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
@@ -11,10 +12,17 @@ import type { ModelProvider } from './agents/model.provider.js';
 import type { Config } from './config.js';
 import { SocketAdapter } from './gateway/socket.adapter.js';
 import { GatewayLogger } from './ops/gateway.logger.js';
+import { answerBodyError } from './projections/body.errors.js';
 import { LIMITS } from './protocol.js';
 
 const WEB_DIR = fileURLToPath(new URL('../web/dist', import.meta.url));
 const ASSETS_DIR = join(WEB_DIR, 'assets');
+
+/**
+ * Connections that the kernel keeps until they are accepted, as far as its own limit lets it (net.core.somaxconn).
+ * Past that it drops them, and those who come wait for seconds until they try again.
+ */
+const BACKLOG = 16_384;
 
 /** The page runs its own files only, and talks to nobody but this server. */
 const CONTENT_SECURITY_POLICY = [
@@ -57,9 +65,12 @@ export async function startGateway(config: Config, model?: ModelProvider): Promi
   if (config.corsOrigins) app.enableCors({ origin: [...config.corsOrigins], credentials: true });
   // Nothing else reads a body: what is sent elsewhere is not even parsed.
   app.useBodyParser('json', { limit: LIMITS.bodyBytes, type: isJsonOfApi });
+  app.use(answerBodyError);
   app.useStaticAssets(WEB_DIR, { maxAge: 0, setHeaders: keepForever });
   try {
-    await app.listen(config.port, config.host);
+    const at: ListenOptions = { port: config.port, host: config.host, backlog: BACKLOG };
+    // Nest hands it on to Node as it is; its own types know only two of the three.
+    await app.listen(at as unknown as number);
   } catch (error) {
     await app.close().catch(() => undefined);
     throw listenError(error, config);

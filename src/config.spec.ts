@@ -57,6 +57,28 @@ describe('loadConfig', () => {
     });
   });
 
+  it('[OBS-4] traces to where either endpoint says, and samples as it is told', () => {
+    const sampler = { kind: 'parentbased_always_on', ratio: 1 };
+    expect(loadConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a.example:4318/' }).tracing).toEqual({
+      endpoint: 'http://a.example:4318/v1/traces',
+      sampler,
+    });
+    const both = loadConfig({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a.example:4318',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://b.example/in',
+      OTEL_SERVICE_NAME: 'chat',
+      OTEL_TRACES_SAMPLER: 'traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: '0.25',
+    });
+    expect(both.tracing).toEqual({
+      endpoint: 'https://b.example/in',
+      serviceName: 'chat',
+      sampler: { kind: 'traceidratio', ratio: 0.25 },
+    });
+    for (const OTEL_TRACES_SAMPLER_ARG of ['1.5', '-1', 'x', '1e-3'])
+      expect(problemsOf({ OTEL_TRACES_SAMPLER_ARG })).toHaveLength(1);
+  });
+
   it('is frozen to its depths and an instance of its token', () => {
     const config = loadConfig({ AUTH: 'jwt', JWT_SECRET: SECRET, CORS_ORIGINS: 'https://a.example' });
     expect(config).toBeInstanceOf(Config);
@@ -110,6 +132,10 @@ describe('loadConfig', () => {
       FLUSH_INTERVAL: '11s',
       DRAIN_TIMEOUT: '1 s',
       LOG_LEVEL: 'loud',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://me:secret@collector.example',
+      OTEL_TRACES_SAMPLER: 'jaeger_remote',
+      OTEL_TRACES_SAMPLER_ARG: '2',
     };
     const problems = problemsOf(bad);
     const named = problems.map((line) => line.split(' ')[0]);
@@ -118,7 +144,7 @@ describe('loadConfig', () => {
     for (const line of problems) expect(line).toMatch(/^[A-Z_]+ must [^\n]+$/);
     // What cannot be bad: any text will do.
     const free = variableNames().filter((name) => !named.includes(name));
-    expect(free).toEqual(['DATA_DIR', 'AGENTS_DIR', 'JWT_ISSUER', 'JWT_AUDIENCE']);
+    expect(free).toEqual(['DATA_DIR', 'AGENTS_DIR', 'JWT_ISSUER', 'JWT_AUDIENCE', 'OTEL_SERVICE_NAME']);
   });
 
   it('never prints a secret', () => {
@@ -147,9 +173,21 @@ describe('loadConfig', () => {
     expect(problemsOf(env)).toHaveLength(1);
   });
 
-  it('says why * and redis are refused', () => {
+  it('says why * is refused, and what redis needs', () => {
     expect(problemsOf({ CORS_ORIGINS: '*' })[0]).toContain('must name each origin');
-    expect(problemsOf({ STORE: 'redis' })[0]).toContain('this version has no redis store yet');
+    expect(problemsOf({ STORE: 'redis' })[0]).toMatch(/^REDIS_URL must be a URL .*, since STORE is redis$/);
+    expect(problemsOf({ STORE: 'redis', REDIS_URL: 'http://redis' })).toHaveLength(1);
+    expect(problemsOf({ REDIS_URL: 'redis://a,b' })[0]).toMatch(/^REDIS_URL must name one host/);
+  });
+
+  it('takes only WebSocket with redis, unless it is told otherwise', () => {
+    const redis = { STORE: 'redis', REDIS_URL: 'redis://:secret@localhost' };
+    expect(loadConfig(redis)).toMatchObject({
+      store: 'redis',
+      redisUrl: redis.REDIS_URL,
+      transports: ['websocket'],
+    });
+    expect(loadConfig({ ...redis, TRANSPORTS: 'polling' }).transports).toEqual(['polling']);
   });
 
   it('normalises lists', () => {

@@ -8,6 +8,14 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: MINUTE_MS, h: 60 * MINUTE_MS, d: DAY_MS };
 const TRANSPORTS = ['websocket', 'polling'] as const;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
 const OPENAI_URL = 'https://api.openai.com/v1';
 const AGENT_ID = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 /** HS256 signs with a key of at least its hash's size (RFC 7518, 3.2). */
@@ -25,6 +33,14 @@ export type AuthConfig =
       readonly issuer?: string;
       readonly audience?: string;
     };
+
+/** Spans of turns are posted to `endpoint`, as OTLP in JSON. */
+export interface TracingConfig {
+  readonly endpoint: string;
+  readonly serviceName?: string;
+  /** `ratio`, from 0 to 1, is of the kinds that are named after it. */
+  readonly sampler: { readonly kind: (typeof SAMPLERS)[number]; readonly ratio: number };
+}
 
 /**
  * The environment, validated and frozen, and its own injection token. Each `…Ms` is in milliseconds.
@@ -67,6 +83,8 @@ export class Config {
   readonly flushIntervalMs!: number;
   readonly drainTimeoutMs!: number;
   readonly logLevel!: LogLevel;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
 
   constructor(fields: Config) {
     deepFreeze(Object.assign(this, fields));
@@ -102,6 +120,15 @@ function matching(must: string, pattern: RegExp): Kind<string> {
 function whole(min: number, max: number): Kind<number> {
   const schema = z.string().regex(/^\d+$/).transform(Number).pipe(z.number().min(min).max(max));
   return { must: `a whole number from ${min} to ${max}`, schema };
+}
+
+function fraction(): Kind<number> {
+  const schema = z
+    .string()
+    .regex(/^\d*\.?\d+$/)
+    .transform(Number)
+    .pipe(z.number().min(0).max(1));
+  return { must: 'a number from 0 to 1', schema };
 }
 
 function oneOf<const T extends string>(...values: T[]): Kind<T> {
@@ -198,6 +225,7 @@ const timer = duration('1ms', '24d');
 const pause = duration('0ms', '24d');
 const jwksUrl = httpUrl('an http or https URL without credentials');
 const baseUrl = httpUrl(`an http or https URL without credentials, with its /v1, such as ${OPENAI_URL}`);
+const otlpUrl = httpUrl('an http or https URL without credentials, such as http://127.0.0.1:4318');
 const agentId: Kind<string> = {
   must: 'an id of a-z, 0-9, _ and -, at most 64 characters',
   schema: z.string().toLowerCase().regex(AGENT_ID),
@@ -215,7 +243,11 @@ const VARIABLES = {
   ),
   STORE: row(store, 'sqlite', 'where sessions are kept: by one node, for a while, or by many'),
   DATA_DIR: row(text, './data', "the SQLite file's folder, made if absent"),
-  REDIS_URL: row(redisUrl, undefined, `required with STORE=redis: ${REDIS_URL_FORMS}`),
+  REDIS_URL: row(
+    redisUrl,
+    undefined,
+    'required with STORE=redis; user:password@ before the hosts, +tls after sentinel and cluster',
+  ),
   OPENAI_BASE_URL: row(baseUrl, undefined, `any OpenAI-compatible endpoint; with only a key, ${OPENAI_URL}`),
   OPENAI_API_KEY: row(headerSecret, undefined, "the vendor's key; with neither, a scripted model answers"),
   MODEL: row(text, undefined, "required with a vendor: the model's id, which an agent's own overrides"),
@@ -226,7 +258,11 @@ const VARIABLES = {
   JWKS_URL: row(jwksUrl, undefined, 'for AUTH=jwt: the public keys of RS256, PS256, ES256 or EdDSA tokens'),
   JWT_ISSUER: row(text, undefined, 'for AUTH=jwt: what `iss` must be'),
   JWT_AUDIENCE: row(text, undefined, 'for AUTH=jwt: what `aud` must hold'),
-  CORS_ORIGINS: row(origins, undefined, 'web pages of these origins may connect; unset: the same origin'),
+  CORS_ORIGINS: row(
+    origins,
+    undefined,
+    "web pages of these origins may connect, the gateway's own only if listed; unset: the same origin",
+  ),
   TRUST_PROXY: row(proxies, undefined, 'whose X-Forwarded-For is believed; unset: nobody'),
   MAX_SOCKETS_PER_IP: row(whole(1, 1_000_000), '256', 'open sockets an address'),
   MAX_TURNS: row(whole(1, 1_000_000), '1000', 'turns running at once on a node; more wait'),
@@ -260,6 +296,19 @@ const VARIABLES = {
   FLUSH_INTERVAL: row(duration('0ms', '10s'), '40ms', 'how long deltas are gathered before they are sent'),
   DRAIN_TIMEOUT: row(pause, '25s', 'how long a stopping node lets running turns go on'),
   LOG_LEVEL: row(oneOf(...LOG_LEVELS), 'info', 'the least severe lines that are logged'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: row(
+    otlpUrl,
+    undefined,
+    'where turns are traced to, as OTLP/HTTP in JSON at its /v1/traces; unset: nowhere',
+  ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: row(otlpUrl, undefined, 'the same, with its path'),
+  OTEL_SERVICE_NAME: row(text, undefined, 'what traces call this service; unset: mooring'),
+  OTEL_TRACES_SAMPLER: row(
+    oneOf(...SAMPLERS),
+    'parentbased_always_on',
+    'which turns are traced; parentbased: as whoever asks for one says',
+  ),
+  OTEL_TRACES_SAMPLER_ARG: row(fraction(), '1', 'the share of them, for traceidratio'),
 };
 
 type Name = keyof typeof VARIABLES;
@@ -340,7 +389,7 @@ function missing(given: ReadonlyMap<Name, string>): string[] {
   const vendor = (['OPENAI_BASE_URL', 'OPENAI_API_KEY'] as const).find((name) => given.has(name));
   const problems: string[] = [];
   if (given.get('STORE') === 'redis' && !given.has('REDIS_URL'))
-    problems.push(`REDIS_URL must be set with STORE=redis: ${REDIS_URL_FORMS}`);
+    problems.push(`REDIS_URL must be ${VARIABLES.REDIS_URL.kind.must}, since STORE is redis`);
   if (vendor && !given.has('MODEL'))
     problems.push(`MODEL must be the model's id as its vendor spells it, since ${vendor} is set`);
   if (given.get('AUTH') !== 'jwt') return problems;
@@ -385,7 +434,19 @@ function toConfig(values: Values, given: ReadonlyMap<Name, string>): Config {
     flushIntervalMs: values.FLUSH_INTERVAL,
     drainTimeoutMs: values.DRAIN_TIMEOUT,
     logLevel: values.LOG_LEVEL,
+    tracing: toTracing(values),
   });
+}
+
+function toTracing(values: Values): TracingConfig | undefined {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: whole } = values;
+  const endpoint = whole ?? (base && `${base.replace(/\/+$/, '')}/v1/traces`);
+  if (!endpoint) return undefined;
+  return {
+    endpoint,
+    serviceName: values.OTEL_SERVICE_NAME,
+    sampler: { kind: values.OTEL_TRACES_SAMPLER, ratio: values.OTEL_TRACES_SAMPLER_ARG },
+  };
 }
 
 function toVendor(values: Values): Config['vendor'] {

@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { ModelProvider } from './agents/model.provider.js';
 import { startGateway, type RunningGateway } from './bootstrap.js';
 import { configHelp, readConfig, type Config } from './config.js';
+import { DrainService } from './gateway/drain.service.js';
 
 /** Node's own SQLite and iterator helpers are there without a flag from here on. */
 const NODE_MAJOR_MIN = 24;
@@ -61,6 +62,10 @@ function stopOnSignals({ app }: RunningGateway, config: Config, logger: Logger):
       },
     );
   };
+  // Asked for by the admin API: as the first signal.
+  app.get(DrainService).onRequested(() => {
+    if (!stopping) stop();
+  });
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 }

@@ -288,6 +288,8 @@ export interface ServerEvents {
 export interface HandshakeAuth {
   token?: string;
   session?: OpenRequest | OpenRequest[];
+  /** W3C Trace Context: what turns that are asked for on this connection are traced below. */
+  traceparent?: string;
 }
 
 // ---- Errors --------------------------------------------------------------------------------------------

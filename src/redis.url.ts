@@ -11,7 +11,7 @@ const PORTS = { redis: 6379, sentinel: 26_379 };
 
 /** What REDIS_URL must look like; `+tls` on the two that name several hosts is TLS to each. */
 export const REDIS_URL_FORMS =
-  'redis://, rediss://, redis-sentinel://user:password@host:port,host:port/master-name or redis-cluster://host:port,host:port';
+  'redis://host:6379, rediss://…, redis-sentinel://host,host/master or redis-cluster://host,host';
 
 const FORM =
   /^(redis|rediss|redis-sentinel|redis-cluster)(\+tls)?:\/\/(?:([^@/]*)@)?([^/@\s]+)(?:\/([^?\s]*))?$/;

@@ -193,7 +193,7 @@ export class House {
     this.#abort.abort();
     await this.#leave();
     await Promise.all(this.#gateways.map((gateway) => gateway.end('SIGKILL')));
-    await Promise.all(this.#nodes.map(({ toRedis }) => toRedis?.close()));
+    for (const { toRedis } of this.#nodes) await toRedis?.close();
     await this.redis?.stop();
     await this.model.close();
     process.off('exit', this.#removeData);

@@ -19,7 +19,7 @@ describe('the contract as a document', () => {
     await run(process.execPath, [join(ROOT, 'docs', 'build', 'main.ts'), folder]);
     for (const name of ['asyncapi.json', 'index.html']) {
       expect(readFileSync(join(ROOT, 'web', 'public', 'docs', name), 'utf8')).toBe(
-        readFileSync(join(folder, name), 'utf8'),
+        readFileSync(join(folder, 'docs', name), 'utf8'),
       );
     }
   });

@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import axe from 'axe-core';
-import type { BrowserContextOptions } from 'playwright-core';
+import { flaws } from './support/axe.js';
 import { browserAvailable } from './support/browser.js';
 import { gateway } from './support/gateway.js';
-import type { ChatPage } from './support/page.js';
+import { NARROW, SCREENS } from './support/screens.js';
 import { useBrowser } from './support/visitors.js';
 
 const ANSWER = `## Words
@@ -24,39 +23,13 @@ const text: string = "a string" + 1;
 \`\`\`
 `;
 
-const NARROW = { width: 360, height: 640 };
-const SCREENS: [string, BrowserContextOptions][] = [
-  ['in the light', { colorScheme: 'light' }],
-  ['in the dark', { colorScheme: 'dark' }],
-  ['on a phone', { colorScheme: 'light', viewport: NARROW, hasTouch: true }],
-  ['on a phone in the dark', { colorScheme: 'dark', viewport: NARROW, hasTouch: true }],
-];
-
-interface Violation {
-  id: string;
-  nodes: { html: string; failureSummary: string }[];
-}
-
-/** What axe finds, all its rules applied. */
-async function flaws(chat: ChatPage): Promise<string[]> {
-  await chat.page.evaluate(axe.source);
-  // Colours that fade in are none yet.
-  await chat.page.evaluate(
-    'Promise.allSettled(document.getAnimations().map((each) => each.effect.getTiming().iterations === Infinity || each.finished))',
-  );
-  const { violations } = await chat.page.evaluate<{ violations: Violation[] }>('axe.run()');
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
-  );
-}
-
 (browserAvailable ? describe : describe.skip)('the page for everyone', () => {
   const { visitor, open } = useBrowser();
 
   it.each(SCREENS)('[WEB-2] axe finds no flaw %s', async (_, screen) => {
     const running = await gateway();
     const chat = await open(await visitor(screen), running.url);
-    expect(await flaws(chat)).toEqual([]);
+    expect(await flaws(chat.page)).toEqual([]);
     await chat.say('Tell me');
     const call = (await running.model.nextCall())
       .begin()
@@ -69,29 +42,29 @@ async function flaws(chat: ChatPage): Promise<string[]> {
     await chat.say('one that waits');
     await chat.at('queue').waitFor();
     for (const summary of await chat.page.locator('summary').all()) await summary.click();
-    expect(await flaws(chat)).toEqual([]);
+    expect(await flaws(chat.page)).toEqual([]);
     next.finish();
     (await running.model.nextCall()).begin().fail(new Error('gone'));
     await chat.page.locator('[data-testid=message][data-status=failed]').waitFor();
     await chat.at('message').first().hover();
     await chat.at('message').first().getByRole('button', { name: 'Edit' }).click();
-    expect(await flaws(chat)).toEqual([]);
+    expect(await flaws(chat.page)).toEqual([]);
     await chat.page.keyboard.press('Escape');
     await chat.at('cut').click();
     await chat.away();
-    expect(await flaws(chat)).toEqual([]);
+    expect(await flaws(chat.page)).toEqual([]);
     await chat.connected();
     await chat.at('notice').waitFor();
-    expect(await flaws(chat)).toEqual([]);
+    expect(await flaws(chat.page)).toEqual([]);
     if (screen.viewport === NARROW) {
       await chat.at('nav-button').click();
       await chat.page.getByRole('button', { name: 'Close' }).waitFor();
-      expect(await flaws(chat)).toEqual([]);
+      expect(await flaws(chat.page)).toEqual([]);
       await chat.page.keyboard.press('Escape');
     }
     await chat.at('new').click();
     await chat.shows();
-    expect(await flaws(chat)).toEqual([]);
+    expect(await flaws(chat.page)).toEqual([]);
   });
 
   it('[WEB-2] who does not see the page is told that an answer begins, what it is, and how the connection fares', async () => {

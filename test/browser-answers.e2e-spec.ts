@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { ModelError } from '../src/agents/model.provider.js';
 import { browserAvailable } from './support/browser.js';
 import { gateway } from './support/gateway.js';
 import type { ChatPage } from './support/page.js';
@@ -49,6 +50,35 @@ interface Watched {
     await chat.at('stop').waitFor({ state: 'detached' });
     const watched = await chat.page.evaluate<Watched>(WATCHED);
     expect(watched).toEqual({ count: 3, changes: 0, gone: 0, moved: 0 });
+  });
+
+  it('[WEB-4] nothing moves when an answer ends', async () => {
+    const running = await gateway();
+    const { chat, call } = await answering(running);
+    const height =
+      'document.querySelector("main").scrollHeight + " " + document.querySelector("[data-testid=messages]").offsetHeight';
+    const written = await chat.page.evaluate<string>(height);
+    call.finish();
+    await chat.shows('user sent: Tell me', 'assistant completed: one');
+    await chat.at('message').last().getByRole('button', { name: 'Try again' }).waitFor();
+    expect(await chat.page.evaluate<string>(height)).toBe(written);
+  });
+
+  it('[WEB-4] of an answer that never came it says why, and shows nothing else', async () => {
+    const running = await gateway();
+    const chat = await open(await visitor(), running.url);
+    const told = chat.page.locator('.unseen[aria-live=polite]');
+    await chat.say('Tell me');
+    const call = (await running.model.nextCall()).begin();
+    await told.getByText('The answer begins.').waitFor();
+    call.fail(new ModelError('provider_error', 'gone'));
+    await told.getByText('The answer is there. The model could not answer.', { exact: true }).waitFor();
+    await chat.shows('user sent: Tell me', 'assistant failed:');
+    await chat.at('message').last().getByText('The model could not answer.').waitFor();
+    await chat.page.reload();
+    await chat.connected();
+    await chat.shows('user sent: Tell me', 'assistant failed:');
+    await chat.at('message').last().getByText('The answer failed.').waitFor();
   });
 
   it('[WEB-4] the end stays in view while the reader is there, and what the reader looks at elsewhere', async () => {

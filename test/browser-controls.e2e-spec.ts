@@ -64,12 +64,12 @@ async function closeOnlySession(running: TestGateway): Promise<void> {
     expect(next.asked).toBe('three');
     next.answer('3');
     await chat.at('queue').waitFor({ state: 'hidden' });
-    const placeholder = '[Assistant response unavailable due to connection interruption]';
     const rows = [
       'user sent: Tell me',
       'assistant completed: one ',
       'user sent: two',
-      `assistant cancelled: ${placeholder}`,
+      // What the model is told in its place is nothing for a person.
+      'assistant cancelled:',
       'user sent: three',
       'assistant completed: 3',
     ];
@@ -207,6 +207,17 @@ async function closeOnlySession(running: TestGateway): Promise<void> {
         testId,
       ]);
     }
+  });
+
+  it('[WEB-2] who edits is told what it takes away, on a narrow screen as well', async () => {
+    const running = await gateway();
+    const { chat, call } = await answering(running, NARROW);
+    call.finish();
+    await chat.shows('user sent: Tell me', 'assistant completed: one');
+    await chat.at('message').first().hover();
+    await chat.at('message').first().getByRole('button', { name: 'Edit' }).click();
+    await chat.page.getByText('All that came after it is withdrawn').waitFor();
+    expect(await overflowing(chat)).toEqual([]);
   });
 
   it('[WEB-2] a session that was closed elsewhere says so, and a new one takes its place', async () => {

@@ -250,6 +250,8 @@ describe('useChat over HTTP, as it comes', () => {
 
   it.each<[string, number, (id: string) => unknown, RegExp]>([
     ['no JSON', 400, () => '{"id":', /JSON/],
+    ['no JSON object', 400, () => 'null', /JSON/],
+    ['a body of more than 4 MiB', 413, (id) => body(id, 'x'.repeat(5_000_000)), /too large/],
     ['a list', 400, () => [], /object/],
     ['no id', 400, () => ({ messages: [] }), /id/],
     ['an id that no session may have', 400, () => body('short', 'hi'), /id/],
@@ -280,7 +282,9 @@ describe('useChat over HTTP, as it comes', () => {
     const running = await gateway();
     const { sessionId, key } = newCredentials();
     const refused = await post(running, payload(sessionId), { Authorization: `Bearer ${key}` });
-    expect([refused.status, await refused.text()]).toEqual([status, expect.stringMatching(message)]);
+    const { error } = (await refused.json()) as { error?: { code: string; message: string } };
+    expect([refused.status, error?.message]).toEqual([status, expect.stringMatching(message)]);
+    expect(error).toMatchObject({ code: expect.any(String), retryable: false });
     expect(running.model.calls).toHaveLength(0);
   });
 
@@ -288,7 +292,7 @@ describe('useChat over HTTP, as it comes', () => {
     const running = await gateway();
     const { sessionId, key } = newCredentials();
     const origin = await post(running, body(sessionId, 'hi'), { Origin: 'https://evil.example' });
-    expect(origin.status).toBe(403);
+    expect([origin.status, await origin.json()]).toMatchObject([403, { error: { code: 'unauthorized' } }]);
     expect((await post(running, body(sessionId, 'hi'), { Authorization: 'Bearer short' })).status).toBe(400);
     const resume = () =>
       fetch(`${running.url}/api/chat/${sessionId}/stream`, { headers: { Authorization: `Bearer ${key}` } });

@@ -143,6 +143,7 @@ describe('useChat over a plain WebSocket, as it comes', () => {
     await refused(sendFrame('short', 'hi'), /id/);
     await refused(sendFrame(sessionId, ''), /empty/);
     await refused(sendFrame(sessionId, 'hi', { headers: { authorization: 'Bearer nonsense' } }), /key/);
+    await refused(sendFrame(sessionId, 'hi', { headers: { Authorization: 'Bearer nonsense' } }), /key/);
     await refused(sendFrame(sessionId, 'hi', { headers: [1] }), /headers/);
     one.send(sendFrame(sessionId, 'hello'));
     await running.model.nextCall();

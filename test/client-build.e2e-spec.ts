@@ -59,7 +59,9 @@ describe('the built client package', () => {
 
   const startGateway = async (): Promise<void> => {
     const running = await gateway();
-    running.model.autoAnswer = (call) => call.answer('I am Alice.');
+    // One is still being answered, as a real model does, when it is cancelled.
+    running.model.autoAnswer = (call) =>
+      call.asked === 'Rather a short one.' ? call.begin() : call.answer('I am Alice.');
     url = running.url;
   };
 
@@ -107,6 +109,7 @@ describe('the built client package', () => {
       );
     }
     expect(outputs[0]).toMatch(/^I am Alice\.$/m);
+    expect(outputs[1]).toBe('session_busy true\ntrue\n');
     expect(outputs[2]).toBe('true\n');
   });
 

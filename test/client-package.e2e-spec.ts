@@ -191,7 +191,11 @@ describe('the client package', () => {
     };
     const tampered = new MemoryStorage();
     tampered.setItem('mooring.session.default', '{"sessionId":5');
-    for (const storage of [forbidden, tampered]) {
+    const alien = new MemoryStorage();
+    // What the gateway would refuse for ever, at each reload anew.
+    const credentials = { sessionId: 'not an id of the contract', key: 'k'.repeat(200) };
+    alien.setItem('mooring.session.default', JSON.stringify(credentials));
+    for (const storage of [forbidden, tampered, alien]) {
       const session = await openSession(connect(url, { storage }));
       await session.send('hello');
       await until(() => textsOf(session).at(-1) === 'ok', 'an answer');

@@ -83,13 +83,16 @@ describe('metrics', () => {
     call.answer('2');
     await until(async () => (await metric(url, 'mooring_dropped_sends_total')) > 0, 'dropped sends');
     await until(
-      async () => (await metric(url, 'mooring_turns_total{state="completed",cause="completed"}')) === 2,
+      async () =>
+        (await metric(url, 'mooring_turns_total{state="completed",cause="completed",agent="alice"}')) === 2,
     );
     expect(await metric(url, 'mooring_sessions{state="detached"}')).toBe(1);
     for (const kind of ['created', 'replayed', 'snapshot']) {
       expect(await metric(url, `mooring_opens_total{kind="${kind}"}`)).toBe(1);
     }
-    expect(await metric(url, 'mooring_tokens_total{direction="input",estimated="false"}')).toBe(20);
+    expect(await metric(url, 'mooring_tokens_total{direction="input",estimated="false",agent="alice"}')).toBe(
+      20,
+    );
     expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(2);
     expect(await metric(url, 'mooring_turn_seconds_count')).toBe(2);
   });
@@ -114,7 +117,7 @@ describe('metrics', () => {
       'state="failed",cause="provider_timeout"',
       'state="interrupted",cause="message"',
     ]) {
-      expect(await metric(url, `mooring_turns_total{${labels}}`)).toBe(1);
+      expect(await metric(url, `mooring_turns_total{${labels},agent="alice"}`)).toBe(1);
     }
     expect(await metric(url, 'mooring_first_token_seconds_count')).toBe(0);
     const { headers } = await fetch(`${url}/metrics`);
@@ -134,7 +137,11 @@ describe('the admin API', () => {
       [closed.url, '/admin/sessions', undefined],
       [closed.url, '/admin/sessions', 'Bearer another'],
       [closed.url, '/admin/sessions/x?content=true', undefined],
-      [closed.url, '/admin', 'Bearer a-token'],
+      [closed.url, '/admin', undefined],
+      [closed.url, '/admin/', 'Bearer a-tokem'],
+      [closed.url, '/admin/stats', undefined],
+      [closed.url, '/admin/stats/history', 'Basic a-token'],
+      [closed.url, '/admin/openapi.json', 'bearer a-token'],
       [closed.url, '/admin/else', undefined],
     ];
     for (const [url, path, authorization] of asked) {
@@ -171,13 +178,16 @@ describe('the admin API', () => {
       sockets: 1,
       turn: null,
       lastActiveAt: expect.any(String),
+      createdAt: expect.any(String),
+      unsentBytes: 0,
+      tokens: { inputTokens: 10, outputTokens: 5, estimated: false },
     });
     expect(await get('/admin/sessions?state=detached')).toMatchObject({
       sessions: [{ sessionId: two.sessionId }],
     });
     const page = (await get('/admin/sessions?limit=1')) as { nextCursor: string };
     expect(await get(`/admin/sessions?limit=1&cursor=${page.nextCursor}`)).toMatchObject({ sessions: [{}] });
-    for (const query of ['state=odd', 'limit=0', 'limit=x', 'cursor=odd']) {
+    for (const query of ['state=odd', 'limit=0', 'limit=101', 'limit=x', 'limit=', 'cursor=odd', 'cursor=']) {
       expect((await fetch(`${url}/admin/sessions?${query}`, { headers })).status).toBe(400);
     }
     expect(JSON.stringify(await get(`/admin/sessions/${one.sessionId}`))).not.toContain('secret');

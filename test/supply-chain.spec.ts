@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
+import ts from 'typescript';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -14,6 +15,8 @@ interface Locked {
   integrity?: string;
   dev?: boolean;
   hasInstallScript?: boolean;
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
 }
 
 const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
@@ -98,5 +101,22 @@ describe('what is shipped', () => {
     const missing = [...shipped, ...page].filter(({ name, version }) => !named.has(`${name}@${version}`));
     expect(missing.map(({ path }) => path)).toEqual([]);
     expect([...named].filter((name) => /^(jest|eslint|typescript|vite)@/.test(name))).toEqual([]);
+  });
+
+  it('[SUP-5] is all that the build asks for, without what is only for development', () => {
+    const dist = join(ROOT, 'dist'); // else: npm run build
+    const files = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.js'),
+    );
+    const asked = files
+      .flatMap((name) => ts.preProcessFile(readFileSync(join(dist, name), 'utf8')).importedFiles)
+      .map(({ fileName }) => fileName)
+      .filter((name) => !/^(?:\.|node:)/.test(name));
+    const names = [...new Set(asked.map((name) => /^(?:@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? ''))];
+    expect(names).toEqual(expect.arrayContaining(['@nestjs/core', 'reflect-metadata', 'undici']));
+    const there = new Set(shipped.map(({ path }) => path));
+    expect(names.filter((name) => !there.has(`node_modules/${name}`))).toEqual([]);
+    const { dependencies = {}, devDependencies = {} } = lock.packages[''] ?? {};
+    expect(Object.keys(dependencies).filter((name) => name in devDependencies)).toEqual([]);
   });
 });

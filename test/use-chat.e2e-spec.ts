@@ -158,6 +158,29 @@ const GUIDE = readFileSync(new URL('../docs/guides/use-chat.md', import.meta.url
     expect(second.model.calls).toHaveLength(1);
   });
 
+  it('[CLI-2] a network that returns is used at once, and not after the pause', async () => {
+    const options = 'storage: localStorage';
+    expect(PAGE).toContain(options);
+    const patient = `${options}, socket: { reconnectionDelay: 3_600_000, reconnectionDelayMax: 3_600_000 }`;
+    const { running, url, context } = await start(PAGE.replace(options, patient));
+    const page = await open(context, url);
+    await until(async () => (await state(page))?.startsWith('connected') === true, 'the session');
+    for (const said of ['one', 'two']) {
+      await context.setOffline(true);
+      await until(async () => (await state(page))?.startsWith('reconnecting') === true, 'it to be away');
+      await send(page, said);
+      await context.setOffline(false);
+      (await running.model.nextCall()).answer(`re: ${said}`);
+    }
+    await shows(
+      page,
+      'user -: one',
+      'assistant completed: re: one',
+      'user -: two',
+      'assistant completed: re: two',
+    );
+  });
+
   it('[CLI-13] older messages page in, before what is shown, while an answer streams', async () => {
     const { running, url, context } = await start(PAGE);
     const page = await open(context, url);

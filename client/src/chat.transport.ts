@@ -109,9 +109,14 @@ function closedStream(): ReadableStream<UIMessageChunk> {
 function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new DOMException('The request was aborted.', 'AbortError'));
+    const abort = (): void => reject(abortError());
     if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
     void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
+}
+
+/** What `useChat` knows an abort by. React Native has no DOMException. */
+function abortError(): Error {
+  return Object.assign(new Error('The request was aborted.'), { name: 'AbortError' });
 }

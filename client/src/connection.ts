@@ -44,6 +44,9 @@ export interface Member {
   unbound(): void;
 }
 
+/** A browser's page; elsewhere it has nothing of this. */
+const page = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
+
 /** An emit of whichever request: socket.io-client's own type has one overload for each name. */
 interface Answered {
   emit(name: string, payload: unknown, done: (lost: Error | null, answer: Ack<unknown>) => void): void;
@@ -87,6 +90,7 @@ export class Connection {
     });
     socket.on('session:events', (packet) => this.#members.get(packet.sessionId)?.received(packet));
     socket.on('server:draining', ({ graceMs }) => this.#leaveWithin(graceMs));
+    page.addEventListener?.('online', this.#online);
   }
 
   get state(): ConnectionState {
@@ -174,12 +178,19 @@ export class Connection {
 
   close(): void {
     for (const timer of this.#timers) clearTimeout(timer);
+    page.removeEventListener?.('online', this.#online);
     this.#members.clear();
     this.#become('closed');
     this.#socket.disconnect();
     this.#giveUpRequests();
     this.#listeners.clear();
   }
+
+  /** A network that is there again is used at once, and not after the pause that was begun without it. */
+  readonly #online = (): void => {
+    if (this.#state !== 'connecting' && this.#state !== 'reconnecting') return;
+    this.#socket.disconnect().connect();
+  };
 
   #opened(opened: OpenedSession): void {
     const { sessionId } = opened;

@@ -1,4 +1,4 @@
-import { LIMITS } from '../../src/protocol.js';
+import { ID_PATTERN, LIMITS } from '../../src/protocol.js';
 
 /** What opens a session, and makes it where it is not there yet. Whoever has both, has the session. */
 export interface Credentials {
@@ -20,7 +20,12 @@ const KEY_LENGTH = 43;
  *   `crypto.getRandomValues`, for example by `react-native-get-random-values`)
  */
 export function newId(length = ID_LENGTH): string {
-  const random = globalThis.crypto.getRandomValues(new Uint8Array(length));
+  const { crypto } = globalThis as { crypto?: Partial<typeof globalThis.crypto> };
+  if (!crypto?.getRandomValues)
+    throw new Error(
+      'There is no crypto.getRandomValues. In React Native, import react-native-get-random-values before mooring-client.',
+    );
+  const random = crypto.getRandomValues(new Uint8Array(length));
   return Array.from(random, (byte) => ID_CHARACTERS.charAt(byte % ID_CHARACTERS.length)).join('');
 }
 
@@ -31,11 +36,18 @@ export function newCredentials(): Required<Credentials> {
 export function isCredentials(value: unknown): value is Credentials {
   if (typeof value !== 'object' || value === null) return false;
   const { sessionId, key } = value as Partial<Record<keyof Credentials, unknown>>;
+  const { sessionIdMinLength, idLength, keyMinLength, keyMaxLength } = LIMITS;
   return (
-    isIdOf(sessionId, LIMITS.sessionIdMinLength) && (key === undefined || isIdOf(key, LIMITS.keyMinLength))
+    isIdOf(sessionId, sessionIdMinLength, idLength) &&
+    (key === undefined || isIdOf(key, keyMinLength, keyMaxLength))
   );
 }
 
-function isIdOf(value: unknown, minLength: number): boolean {
-  return typeof value === 'string' && value.length >= minLength;
+function isIdOf(value: unknown, minLength: number, maxLength: number): boolean {
+  return (
+    typeof value === 'string' &&
+    value.length >= minLength &&
+    value.length <= maxLength &&
+    ID_PATTERN.test(value)
+  );
 }

@@ -1,27 +1,4 @@
-import { getMetadataStorage } from 'class-validator';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { createGenerator, type Definition } from 'ts-json-schema-generator';
-
-/** JSON Schema, draft 7, as AsyncAPI 3 takes it. */
-export interface Schema {
-  $ref?: string;
-  type?: string | string[];
-  description?: string;
-  properties?: Record<string, Schema>;
-  required?: string[];
-  items?: Schema;
-  anyOf?: Schema[];
-  enum?: unknown[];
-  const?: unknown;
-  minLength?: number;
-  maxLength?: number;
-  minimum?: number;
-  maximum?: number;
-  pattern?: string;
-  additionalProperties?: boolean | Schema;
-  [keyword: string]: unknown;
-}
+import { ROOT, typeSchemas, validatorSchemas, type Schema } from './schemas.ts';
 
 export interface Message {
   name: string;
@@ -39,9 +16,6 @@ export interface AsyncApi {
   operations: Record<string, object>;
   components: { messages: Record<string, Message>; schemas: Record<string, Schema> };
 }
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const require = createRequire(import.meta.url);
 
 /** What each request does, and when each event comes: the one thing that neither types nor validators say. */
 const SUMMARIES: Record<string, string> = {
@@ -64,7 +38,7 @@ const SUMMARIES: Record<string, string> = {
 
 /** The contract as an AsyncAPI 3 document: types from `src/protocol.ts`, limits from the DTOs of the built gateway. */
 export async function asyncApi(version: string): Promise<AsyncApi> {
-  const { definitions } = protocolSchemas();
+  const definitions = typeSchemas('src/protocol.ts');
   const requests = definitions['Requests']?.properties ?? {};
   const events = definitions['ServerEvents']?.properties ?? {};
   const limits = await dtoSchemas();
@@ -136,26 +110,6 @@ function keyOf(name: string): string {
     .replace(/[:-](\w)/g, (_match, letter: string) => letter.toUpperCase());
 }
 
-function protocolSchemas(): { definitions: Record<string, Schema> } {
-  const generator = createGenerator({
-    path: `${ROOT}src/protocol.ts`,
-    tsconfig: `${ROOT}tsconfig.json`,
-    type: '*',
-    skipTypeCheck: true,
-  });
-  const { definitions = {} } = generator.createSchema('*') as { definitions?: Record<string, Definition> };
-  // A later version may send more: what is unknown is passed over, on both sides.
-  const text = JSON.stringify(definitions, (key, value: unknown) =>
-    key === 'additionalProperties' && value === false ? undefined : value,
-  );
-  return {
-    definitions: JSON.parse(text.replaceAll('#/definitions/', '#/components/schemas/')) as Record<
-      string,
-      Schema
-    >,
-  };
-}
-
 /** Those that are the contract's own; the others are made up by the type checker or have no JSON. */
 function named(definitions: Record<string, Schema>): Record<string, Schema> {
   const without = new Set(['Requests', 'RequestName', 'ClientEvents', 'ServerEvents', 'isRetryable']);
@@ -199,17 +153,10 @@ function acknowledgement(data: Schema): Schema {
 /** By request, what its DTO allows: found at the handlers of the gateway, as Nest finds it. */
 async function dtoSchemas(): Promise<Record<string, Schema>> {
   await import('reflect-metadata');
-  const { validationMetadatasToSchemas } = await import('class-validator-jsonschema');
   const { ChatGateway } = (await import(`${ROOT}dist/gateway/chat.gateway.js`)) as {
     ChatGateway: { prototype: Record<string, (...args: never[]) => unknown> };
   };
-  const { defaultMetadataStorage } = require('class-transformer/cjs/storage.js') as {
-    defaultMetadataStorage: never;
-  };
-  const schemas = validationMetadatasToSchemas({
-    classValidatorMetadataStorage: getMetadataStorage(),
-    classTransformerMetadataStorage: defaultMetadataStorage,
-  }) as Record<string, Schema>;
+  const schemas = await validatorSchemas();
   const { prototype } = ChatGateway;
   const found: [string, Schema][] = [];
   for (const [method, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {

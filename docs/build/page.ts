@@ -1,4 +1,5 @@
-import type { AsyncApi, Schema } from './asyncapi.ts';
+import type { AsyncApi } from './asyncapi.ts';
+import type { Schema } from './schemas.ts';
 
 /** The document as a page that needs no script: requests, events and types, each with its fields. */
 export function page({ info, operations, components: { messages, schemas } }: AsyncApi): string {

@@ -1,3 +1,4 @@
+import type { Usage } from '../protocol.js';
 import type { Ending, RunningTurn } from '../sessions/session.js';
 
 /** The reason of a turn's abort signal: its end is decided, and what still runs for it has to stop. */
@@ -15,6 +16,10 @@ const TURN_ENDED = new TurnEnded();
 export class ActiveTurn {
   readonly #abort = new AbortController();
   #ending?: Ending;
+  /** By `performance.now()`. */
+  readonly startedAt = performance.now();
+  /** What its steps that ended have used. */
+  usage: () => Usage | undefined = () => undefined;
   /** Another owner took the session: nothing more is written for it here. */
   deposed = false;
 

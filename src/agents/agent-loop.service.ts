@@ -1,12 +1,14 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash, randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { Config } from '../config.js';
-import type { SendResult, TurnState, WhenBusy } from '../protocol.js';
+import { LIMITS, type SendResult, type TurnState, type WhenBusy } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
 import { PeriodicTask } from '../sessions/periodic.task.js';
 import { SessionFeed } from '../sessions/session.feed.js';
+import { sessionHash } from '../sessions/session.hash.js';
 import { SessionDamaged, SessionStore } from '../sessions/session.store.js';
 import type { Outcome, SendCommand } from '../sessions/session.command.js';
 import type { Ending } from '../sessions/session.js';
@@ -14,10 +16,12 @@ import { TurnLease, type NextTurn } from '../sessions/turn.lease.js';
 import { ActiveTurn } from './active.turn.js';
 import { DetachPolicy } from './detach.policy.js';
 import { TurnPlaces } from './turn.places.js';
-import { TurnRunner } from './turn.runner.js';
+import { TurnRunner, type TurnOrigin } from './turn.runner.js';
 
 /** How long to wait for the store before the next turn is asked for again. */
 const STORE_RETRY_MS = 250;
+/** A dead owner is known to be dead by then, and a living one has been asked. */
+const STOP_ATTEMPTS = 20;
 const DRAINING: Ending = { state: 'interrupted', reason: 'draining' };
 
 export interface SendRequest {
@@ -43,6 +47,8 @@ interface Worker {
   /** Settles when the turn that is being begun is known. */
   beginning?: Promise<unknown>;
   turn?: ActiveTurn;
+  /** By turn id, of those that were accepted here and have not begun. */
+  origins: Map<string, TurnOrigin>;
   /** Settles when it has stopped. */
   done: Promise<void>;
 }
@@ -57,6 +63,13 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
   readonly #workers = new Map<string, Worker>();
   readonly #places: TurnPlaces;
   readonly #sweep = new PeriodicTask(() => this.#takeUp());
+  /** Workers outlive the requests that start them: what they log is not those requests'. */
+  readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
+  /** Sessions whose turns were ended since nobody had watched them for too long. */
+  orphansEnded = 0;
+  closedSessions = 0;
+  /** Turns that were refused since the tokens of a day were used up. */
+  spentRefusals = 0;
   #draining = false;
   #drainedOut = false;
 
@@ -97,12 +110,32 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     return running;
   }
 
+  /** Turns that wait for a place on this node, theirs or their owner's. */
+  get waitingTurns(): number {
+    return this.#places.waiting;
+  }
+
+  /** Sessions with a turn that runs or waits here, and no socket. */
+  get orphans(): number {
+    let orphans = 0;
+    for (const sessionId of this.#workers.keys()) if (!this.bindings.isAttached(sessionId)) orphans += 1;
+    return orphans;
+  }
+
+  /** The turn that runs here. */
+  turnOf(sessionId: string): ActiveTurn | undefined {
+    return this.#workers.get(sessionId)?.turn;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }
 
-  /** Stores a user message and queues its turn; repeating it is safe. */
-  async send(request: SendRequest): Promise<SendResult> {
+  /**
+   * Stores a user message and queues its turn; repeating it is safe.
+   * @param traceparent of the connection that asks: what the turn does is traced below it
+   */
+  async send(request: SendRequest, traceparent?: string): Promise<SendResult> {
     const { sessionId, messageId, text, whenBusy = 'enqueue' } = request;
     const outcome = await this.store.accept(sessionId, {
       kind: 'send',
@@ -112,11 +145,11 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
       whenBusy,
       ...this.#admission(),
     });
-    return this.#answer(sessionId, outcome);
+    return this.#answer(sessionId, outcome, traceparent);
   }
 
   /** Answers a user message anew; all that came after it is withdrawn. */
-  async retry(request: RetryRequest): Promise<SendResult> {
+  async retry(request: RetryRequest, traceparent?: string): Promise<SendResult> {
     const { sessionId, retryId, messageId, text } = request;
     const outcome = await this.store.accept(sessionId, {
       kind: 'retry',
@@ -126,7 +159,7 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
       digest: digest([messageId ?? null, text ?? null]),
       ...this.#admission(),
     });
-    return this.#answer(sessionId, outcome);
+    return this.#answer(sessionId, outcome, traceparent);
   }
 
   /** Ends the given turn, or the present one. What the user saw of its answer is kept. */
@@ -156,9 +189,24 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
   async close(sessionId: string): Promise<void> {
     const outcome = await this.store.accept(sessionId, { kind: 'close', state: 'closed' });
     if (outcome.kind === 'gone') throw RequestError.sessionNotFound();
-    if (outcome.kind !== 'closing') return;
-    await this.lease.stop(sessionId, outcome.turnId, { state: 'interrupted', reason: 'closed' });
-    await this.#workers.get(sessionId)?.done;
+    if (outcome.kind === 'closing') {
+      await this.#stop(sessionId, outcome.turnId, { state: 'interrupted', reason: 'closed' });
+      await this.#workers.get(sessionId)?.done;
+    }
+    this.closedSessions += 1;
+    this.#logger.log({ session: sessionHash(sessionId), msg: 'session closed' });
+  }
+
+  /** What is stored already wants this turn to end: its owner is asked until it answers, or somebody else has its place. */
+  async #stop(sessionId: string, turnId: string, ending: Ending): Promise<void> {
+    for (let attempt = 1; attempt <= STOP_ATTEMPTS; attempt += 1) {
+      try {
+        return void (await this.lease.stop(sessionId, turnId, ending));
+      } catch (error) {
+        this.#logger.warn(`turn ${turnId} was not ended yet: ${String(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS * attempt).unref());
+      }
+    }
   }
 
   /** From here on no turn begins: waiting ones stay stored for whoever comes next. */
@@ -182,13 +230,19 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     return { turnId: randomUUID(), admit: !this.#draining, tokensPerDay };
   }
 
-  #answer(sessionId: string, outcome: Outcome): SendResult {
+  #answer(sessionId: string, outcome: Outcome, traceparent: string | undefined): SendResult {
     switch (outcome.kind) {
       case 'accepted':
         if (outcome.interrupts !== undefined) {
-          void this.lease.stop(sessionId, outcome.interrupts, { state: 'interrupted', reason: 'message' });
+          void this.#stop(sessionId, outcome.interrupts, { state: 'interrupted', reason: 'message' });
         }
-        this.#start(sessionId);
+        remember(this.#start(sessionId), outcome.turnId, traceparent);
+        this.#logger.debug({
+          session: sessionHash(sessionId),
+          turn: outcome.turnId,
+          state: outcome.state,
+          msg: 'turn accepted',
+        });
         return result(outcome, false);
       case 'duplicate':
         return result(outcome, true);
@@ -201,6 +255,7 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
       case 'draining':
         throw new RequestError('draining', 'This node takes no new turns: connect again.');
       case 'spent':
+        this.spentRefusals += 1;
         throw new RequestError('rate_limited', 'The tokens of this day are used up.', {
           retryAfterMs: outcome.retryAfterMs,
         });
@@ -224,18 +279,19 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     }
   }
 
-  #start(sessionId: string): void {
+  #start(sessionId: string): Worker {
     const present = this.#workers.get(sessionId);
     if (present) {
       present.again = true;
-      return;
+      return present;
     }
-    const worker: Worker = { again: false, done: Promise.resolve() };
+    const worker: Worker = { again: false, origins: new Map(), done: Promise.resolve() };
     this.#workers.set(sessionId, worker);
     this.#watch(sessionId);
-    worker.done = this.#work(sessionId, worker)
+    worker.done = this.#outsideOfRequests(() => this.#work(sessionId, worker))
       .catch((error: unknown) => this.#logger.error({ err: error, msg: 'a worker failed' }))
       .finally(() => this.#retire(sessionId, worker));
+    return worker;
   }
 
   async #work(sessionId: string, worker: Worker): Promise<void> {
@@ -251,10 +307,17 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
         if (went === 'idle') worker.fence = undefined;
       } catch (error) {
         if (error instanceof SessionDamaged) {
-          this.#logger.error({ err: error, msg: `turns of session ${sessionId} cannot be run` });
+          this.#logger.error({
+            session: sessionHash(sessionId),
+            err: error,
+            msg: 'turns of a session cannot be run',
+          });
           return await this.#release(sessionId, worker);
         }
-        this.#logger.warn(`the next turn could not be begun: ${String(error)}`);
+        this.#logger.warn({
+          session: sessionHash(sessionId),
+          msg: `the next turn could not be begun: ${String(error)}`,
+        });
         await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
       } finally {
         leave();
@@ -298,7 +361,12 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
       const { next, fence } = begun;
       switch (next.kind) {
         case 'turn':
-          if (worker.turn) await this.runner.run(worker.turn, next.agent, fence);
+          if (worker.turn) {
+            const { turnId } = next.turn;
+            const origin = worker.origins.get(turnId);
+            worker.origins.delete(turnId);
+            await this.runner.run(worker.turn, next.agent, fence, origin);
+          }
           return 'again';
         case 'abandoned':
           if (await this.runner.finaliseAbandoned(sessionId, next, fence)) return 'again';
@@ -342,12 +410,16 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
     try {
       await this.store.accept(sessionId, { kind: 'end-waiting', reason });
     } catch (error) {
-      this.#logger.warn(`waiting turns of an orphaned session could not be ended: ${String(error)}`);
+      this.#logger.warn({
+        session: sessionHash(sessionId),
+        msg: `waiting turns of an orphaned session could not be ended: ${String(error)}`,
+      });
       // They may yet run unwatched: look again later.
       this.#watch(sessionId);
     }
     // Somebody may have come back meanwhile.
     if (this.bindings.isAttached(sessionId)) return;
+    this.orphansEnded += 1;
     this.#workers.get(sessionId)?.turn?.decide({ state: 'interrupted', reason });
   }
 
@@ -362,6 +434,13 @@ export class AgentLoopService implements OnApplicationBootstrap, OnModuleDestroy
       return STORE_RETRY_MS;
     }
   }
+}
+
+/** Those that are withdrawn never begin: no more of them are kept than can wait. */
+function remember({ origins }: Worker, turnId: string, traceparent: string | undefined): void {
+  origins.set(turnId, { acceptedAt: performance.now(), traceparent });
+  const [oldest] = origins.keys();
+  if (origins.size > LIMITS.queuedTurns + 1 && oldest !== undefined) origins.delete(oldest);
 }
 
 function result(

@@ -1,4 +1,5 @@
 import { ModelError, type ModelPart, type ModelProvider, type ModelRequest } from './model.provider.js';
+import type { AttemptEnd, AttemptStart, AttemptWatch } from './turn.observer.js';
 
 /** A vendor that asks for more than this is left alone: a user waits. */
 const LONGEST_RETRY_AFTER_MS = 30_000;
@@ -28,6 +29,7 @@ export interface CallLimits {
  * @throws the signal's reason promptly once it is aborted, even if the provider ignores it; the vendor's
  *   request is aborted with it
  * @throws what `onPart` throws, which ends the call
+ * @param observe is told of each attempt
  */
 export async function callModel(
   provider: ModelProvider,
@@ -35,19 +37,29 @@ export async function callModel(
   signal: AbortSignal,
   limits: CallLimits,
   onPart: (part: ModelPart) => void,
+  observe?: (start: AttemptStart) => AttemptWatch,
 ): Promise<void> {
   let began = false;
   for (let repeats = 0; ; repeats += 1) {
     let hasContent = false;
     let delayMs: number | undefined;
+    const end: AttemptEnd = {};
+    signal.throwIfAborted();
+    const watch = observe?.({ ...provider.system, ...(request.model && { model: request.model }), repeats });
     try {
-      return await attempt(provider, request, signal, limits, (part) => {
-        if (part.type !== 'begin') hasContent = true;
-        else if (began) return;
+      await attempt(provider, request, signal, limits, (part) => {
+        if (part.type !== 'begin') {
+          if (!hasContent) watch?.firstPart();
+          hasContent = true;
+          if (part.type === 'finish') Object.assign(end, { reason: part.reason, usage: part.usage });
+        } else if (began) return;
         else began = true;
         onPart(part);
       });
+      watch?.ended(end);
+      return;
     } catch (error) {
+      watch?.ended({ ...end, error: signal.aborted ? 'aborted' : codeOf(error) });
       signal.throwIfAborted();
       delayMs = hasContent ? undefined : repeatDelayMs(error, repeats, limits);
       if (delayMs === undefined) throw error;
@@ -124,6 +136,10 @@ function attempt(
       if (!settled) fail(endedEarly());
     }, fail);
   });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof ModelError ? error.code : 'internal';
 }
 
 /** Undefined: not repeated. */

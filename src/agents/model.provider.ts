@@ -48,12 +48,25 @@ export type ModelPart =
   /** Always the last part; `usage` is absent where the vendor did not say. */
   | { type: 'finish'; reason: FinishReason; usage?: { inputTokens: number; outputTokens: number } };
 
+export interface ModelSystem {
+  /** By the names of OpenTelemetry's `gen_ai.provider.name`, or one of our own. */
+  provider: string;
+  /** Asked where a request names none. */
+  model?: string;
+  /** Of the vendor's endpoint. */
+  address?: string;
+  port?: number;
+}
+
 /**
  * Where answers come from. Parts are pushed, not pulled: a vendor's tokens come one by one on hundreds of
  * connections, and each wait for the next of them would cost more than reading it. Nothing is lost by it,
  * since nobody downstream may slow a model down.
  */
 export abstract class ModelProvider {
+  /** What answers, for metrics and traces. */
+  readonly system: ModelSystem = { provider: 'custom' };
+
   /** What answers, for the log at start: a vendor's URL without credentials, or the scripted model. */
   abstract readonly description: string;
 

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 import type { FinishReason, MessagePart, UIMessage, Usage } from '../protocol.js';
@@ -5,7 +6,7 @@ import type { AnswerFold } from '../sessions/message.fold.js';
 import type { PinnedAgent } from '../sessions/pinned-agent.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import type { Ending } from '../sessions/session.js';
-import { SessionStore } from '../sessions/session.store.js';
+import { SessionStore, StoreUnavailable } from '../sessions/session.store.js';
 import { TurnLease } from '../sessions/turn.lease.js';
 import type { ActiveTurn } from './active.turn.js';
 import type { Answer } from './answer.js';
@@ -18,10 +19,13 @@ import {
   type ToolSpec,
 } from './model.provider.js';
 import { ToolRegistry } from './tool.registry.js';
+import type { TurnWatches } from './turn.observer.js';
 import { buildPrompt, estimatePromptTokens, estimateTokens } from './transcript.js';
 
 /** JSON of a stored message takes more bytes than its text: read enough for the budget, and not much more. */
 const READ_BYTES_PER_TOKEN = 8;
+/** How long until a store is asked again that did not answer. */
+const STORE_RETRY_MS = 250;
 
 interface ToolCall {
   toolCallId: string;
@@ -56,18 +60,27 @@ export class ModelSteps {
     agent: PinnedAgent,
     answer: Answer,
     remainingMs: () => number,
+    watch: TurnWatches,
   ): Promise<Ending> {
-    const history = await this.#history(active.sessionId);
+    const history = await this.#historyOf(active);
     const specs = this.tools.specs(agent.tools);
     for (let step = 1; step <= this.config.maxSteps; step += 1) {
       const messages = step === 1 ? history : [...history, answer.fold.message];
       const prompt = this.#prompt(agent, messages, specs);
       active.signal.throwIfAborted();
       answer.emit({ type: 'start-step' });
-      const { reason, calls } = await this.#callModel(active, agent, prompt, specs, answer, remainingMs);
+      const { reason, calls } = await this.#callModel(
+        active,
+        agent,
+        prompt,
+        specs,
+        answer,
+        remainingMs,
+        watch,
+      );
       const goesOn = calls.length > 0 && reason !== 'length' && reason !== 'content-filter';
       if (goesOn && step < this.config.maxSteps) {
-        await Promise.all(calls.map((call) => this.#callTool(active, agent, call, answer)));
+        await Promise.all(calls.map((call) => this.#callTool(active, agent, call, answer, watch)));
         active.signal.throwIfAborted();
       }
       if (goesOn && step === this.config.maxSteps) break;
@@ -106,6 +119,7 @@ export class ModelSteps {
     specs: ToolSpec[],
     answer: Answer,
     remainingMs: () => number,
+    watch: TurnWatches,
   ): Promise<StepResult> {
     const request = { model: agent.model, temperature: agent.temperature, prompt, tools: specs };
     const result: StepResult = { reason: 'other', calls: [] };
@@ -147,7 +161,7 @@ export class ModelSteps {
     };
     try {
       // Once the turn's end is decided, the signal is aborted, and nothing more is shown.
-      await callModel(this.model, request, active.signal, limits, onPart);
+      await callModel(this.model, request, active.signal, limits, onPart, watch.attempt);
       return result;
     } finally {
       if (began) {
@@ -174,12 +188,20 @@ export class ModelSteps {
   }
 
   /** Runs a call at most once; whatever goes wrong is told to the model. */
-  async #callTool(active: ActiveTurn, agent: PinnedAgent, call: ToolCall, answer: Answer): Promise<void> {
+  async #callTool(
+    active: ActiveTurn,
+    agent: PinnedAgent,
+    call: ToolCall,
+    answer: Answer,
+    watch: TurnWatches,
+  ): Promise<void> {
     const { toolCallId, toolName, input } = call;
     if (!parse(input).ok) return;
     const { sessionId, turn, fence, signal } = active;
     // What a tool does cannot be taken back: a process that stood still may have lost the turn without noticing.
     if (!(await this.lease.confirm(sessionId, fence, signal))) return active.depose();
+    // What a model makes up is no name to count by.
+    const ended = watch.tool({ name: this.tools.has(toolName) ? toolName : '_OTHER', toolCallId });
     const outcome = await this.tools.call({
       name: toolName,
       input,
@@ -187,10 +209,24 @@ export class ModelSteps {
       context: { sessionId, turnId: turn.turnId, toolCallId, signal },
       timeoutMs: this.config.toolTimeoutMs,
     });
+    ended('error' in outcome);
     // An ended turn closes its open calls itself.
     if (signal.aborted) return;
     if ('error' in outcome) answer.emit({ type: 'tool-output-error', toolCallId, errorText: outcome.error });
     else answer.emit({ type: 'tool-output-available', toolCallId, output: outcome.output });
+  }
+
+  /** Waits while the store is out of reach: the turn has begun, and nothing of it is lost yet. */
+  async #historyOf({ sessionId, signal }: ActiveTurn): Promise<UIMessage[]> {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await this.#history(sessionId);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        await setTimeout(STORE_RETRY_MS);
+      }
+    }
   }
 
   async #history(sessionId: string): Promise<UIMessage[]> {

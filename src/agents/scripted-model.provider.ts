@@ -70,6 +70,7 @@ interface Plan {
  */
 export class ScriptedModelProvider extends ModelProvider {
   readonly description = 'the built-in scripted model, which is no AI';
+  override readonly system = { provider: 'scripted', model: 'scripted' };
   readonly #delayMs: number;
   readonly #script: ScriptedModelOptions['script'];
 

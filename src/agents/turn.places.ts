@@ -21,6 +21,12 @@ export class TurnPlaces {
     return this.#ofSubject.size;
   }
 
+  get waiting(): number {
+    let waiting = this.#ofNode.waiting;
+    for (const { places } of this.#ofSubject.values()) waiting += places.waiting;
+    return waiting;
+  }
+
   /**
    * Waits for a place. The subject's comes first: whoever waits for that takes none of the others'.
    * @param subject undefined: nobody's, or somebody's who is not known by name

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { Config } from '../config.js';
-import type { MessageMetadata, TerminalState, TurnError, UIMessageChunk, Usage } from '../protocol.js';
+import type { MessageMetadata, TurnError, UIMessageChunk, Usage } from '../protocol.js';
 import { AnswerFold, closingChunks } from '../sessions/message.fold.js';
 import type { PinnedAgent } from '../sessions/pinned-agent.js';
+import { sessionHash } from '../sessions/session.hash.js';
 import type { Ending, RunningTurn } from '../sessions/session.js';
 import { SessionStore } from '../sessions/session.store.js';
 import type { NextTurn } from '../sessions/turn.lease.js';
@@ -13,17 +14,13 @@ import { TurnEnded, type ActiveTurn } from './active.turn.js';
 import { Answer } from './answer.js';
 import { ModelError, ModelProvider } from './model.provider.js';
 import { ModelSteps } from './model.steps.js';
+import { TurnObservers, type TurnReport, type TurnWatches } from './turn.observer.js';
 
-/** What observers learn of a turn that ended; no content. */
-export interface TurnReport {
-  state: TerminalState;
-  /** The reason of an interruption or the code of a failure, else the state. */
-  cause: string;
-  agent: string;
-  durationMs: number;
-  /** From the turn's begin to the first content of the model. */
-  firstTokenMs?: number;
-  usage?: Usage;
+/** How a turn came to be, where this process accepted it. */
+export interface TurnOrigin {
+  /** By `performance.now()`. */
+  acceptedAt: number;
+  traceparent?: string;
 }
 
 /**
@@ -34,7 +31,6 @@ export interface TurnReport {
 @Injectable()
 export class TurnRunner {
   readonly #logger = new Logger(TurnRunner.name);
-  readonly #observers: ((report: TurnReport) => void)[] = [];
 
   constructor(
     private readonly store: SessionStore,
@@ -43,17 +39,28 @@ export class TurnRunner {
     private readonly model: ModelProvider,
     private readonly config: Config,
     private readonly clock: Clock,
+    private readonly observers: TurnObservers,
   ) {}
 
   onEnded(observer: (report: TurnReport) => void): void {
-    this.#observers.push(observer);
+    this.observers.add({ begin: () => ({ ended: (report) => report && observer(report) }) });
   }
 
-  async run(active: ActiveTurn, agent: PinnedAgent, fence: number): Promise<void> {
+  async run(active: ActiveTurn, agent: PinnedAgent, fence: number, origin?: TurnOrigin): Promise<void> {
     const { sessionId, turn } = active;
     const startedAt = performance.now();
+    const watch = this.observers.begin({
+      sessionId,
+      turnId: turn.turnId,
+      agent: agent.id,
+      traceparent: origin?.traceparent,
+      waitedMs: origin && startedAt - origin.acceptedAt,
+    });
+    const ids = idsOf(sessionId, turn, watch);
+    this.#logger.debug({ ...ids, agent: agent.id, msg: 'turn began' });
     const emitter = this.streaming.open(sessionId, turn.turnId, fence, () => active.depose());
     const answer = new Answer(emitter);
+    active.usage = () => answer.usage();
     const createdAt = this.clock.iso();
     answer.emit({
       type: 'start',
@@ -68,19 +75,20 @@ export class TurnRunner {
     );
     const remainingMs = (): number => timeoutMs - (performance.now() - startedAt);
     try {
-      active.decide(await this.steps.run(active, agent, answer, remainingMs));
+      active.decide(await this.steps.run(active, agent, answer, remainingMs, watch));
     } catch (error) {
-      if (!(error instanceof TurnEnded)) active.decide(this.#failure(turn, error));
+      if (!(error instanceof TurnEnded)) active.decide(this.#failure(ids, error));
     } finally {
       clearTimeout(timer);
     }
-    if (active.deposed || !active.ending) return;
+    // Another owner ends it, and reports that.
+    if (active.deposed || !active.ending) return watch.ended(undefined);
 
     const usage = answer.usage();
     const closing = close(answer.fold, turn, active.ending, createdAt, usage);
     const ended = await emitter.end(closing, { ending: active.ending, answer: answer.fold.message, usage });
-    if (!ended) return;
-    this.#report(active.ending, agent.id, {
+    if (!ended) return watch.ended(undefined);
+    this.#report(ids, watch, active.ending, agent.id, {
       durationMs: performance.now() - startedAt,
       firstTokenMs: answer.firstContentAt === undefined ? undefined : answer.firstContentAt - startedAt,
       usage,
@@ -111,30 +119,60 @@ export class TurnRunner {
     const ending: Ending = { state: 'interrupted', reason: 'node_lost' };
     const closing = close(fold, turn, ending, createdAt, usage);
     const ended = await emitter.end([...opening, ...closing], { ending, answer: fold.message, usage });
-    if (ended) this.#report(ending, turn.agent, { durationMs: 0, usage });
-    return ended;
+    if (!ended) return false;
+    const watch = this.observers.begin({ sessionId, turnId: turn.turnId, agent: turn.agent });
+    this.#report(idsOf(sessionId, turn, watch), watch, ending, turn.agent, { usage });
+    return true;
   }
 
-  #failure(turn: RunningTurn, error: unknown): Ending {
+  #failure(ids: LineIds, error: unknown): Ending {
     if (error instanceof ModelError) {
       const { code, message, options } = error;
       // A vendor's own words may quote what was said.
-      this.#logger.warn(`turn ${turn.turnId}: ${this.model.description}: ${code}`);
+      this.#logger.warn({ ...ids, code, msg: `the model failed: ${this.model.description}: ${code}` });
       return failed(code, message, options.retryable ?? false);
     }
     const reference = randomUUID();
-    this.#logger.error({ err: error, msg: `turn ${turn.turnId} failed, reference ${reference}` });
+    this.#logger.error({ ...ids, err: error, reference, msg: 'turn failed' });
     return failed('internal', `The turn failed inside the gateway; reference ${reference}.`, true);
   }
 
   #report(
+    ids: LineIds,
+    watch: TurnWatches,
     ending: Ending,
     agent: string,
     figures: Pick<TurnReport, 'durationMs' | 'firstTokenMs' | 'usage'>,
   ): void {
     const report: TurnReport = { state: ending.state, cause: causeOf(ending), agent, ...figures };
-    for (const observer of this.#observers) observer(report);
+    watch.ended(report);
+    const { state, cause, durationMs, firstTokenMs, usage } = report;
+    this.#logger.log({
+      ...ids,
+      agent,
+      state,
+      cause,
+      durationMs: durationMs && Math.round(durationMs),
+      firstTokenMs: firstTokenMs && Math.round(firstTokenMs),
+      ...usage,
+      msg: 'turn ended',
+    });
   }
+}
+
+/** Of a log line about a turn. */
+interface LineIds {
+  session: string;
+  turn: string;
+  trace_id?: string;
+}
+
+function idsOf(sessionId: string, { turnId }: RunningTurn, { traceId }: TurnWatches): LineIds {
+  return {
+    session: sessionHash(sessionId),
+    turn: turnId,
+    ...(traceId !== undefined && { trace_id: traceId }),
+  };
 }
 
 /** The chunks that end an answer; after them `fold.message` is what is stored. */

@@ -147,19 +147,46 @@ describe('AUTH=jwt with a key set', () => {
     expect(reads).toBe(1);
   });
 
-  it('takes up a new key, without being made to read the set at will', async () => {
+  it('[SEC-7] takes up a new key at once, and forgets one that was withdrawn', async () => {
     const [old, fresh] = [await pair('ES256'), await pair('ES256')];
     keys = [await publish(old.publicKey, 'old')];
     const remote = authenticator({ JWKS_URL: url });
-    await remote.authenticate(await sign({ sub: 'ann' }, 'ES256', old.privateKey, 'old'));
+    const by = (key: GenerateKeyPairResult, kid: string) =>
+      sign({ sub: 'ann' }, 'ES256', key.privateKey, kid).then((token) => remote.authenticate(token));
+    await by(old, 'old');
     keys = [await publish(fresh.publicKey, 'fresh')];
-    const token = await sign({ sub: 'ann' }, 'ES256', fresh.privateKey, 'fresh');
-    expect(await reasonOf(remote.authenticate(token))).toMatch(/no applicable key/);
-    expect(reads).toBe(1);
-    jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 6000);
-    expect(await remote.authenticate(token)).toEqual({ kind: 'subject', sub: 'ann' });
-    const retired = await sign({ sub: 'ann' }, 'ES256', old.privateKey, 'old');
-    expect(await reasonOf(remote.authenticate(retired))).toMatch(/no applicable key/);
+    expect(await by(fresh, 'fresh')).toEqual({ kind: 'subject', sub: 'ann' });
+    expect(await reasonOf(by(old, 'old'))).toMatch(/no applicable key/);
+    // The last one's key is looked for anew, too.
+    expect(reads).toBe(3);
+  });
+
+  it('[SEC-7] is not made to read the set at will, and whoever waits shares the next reading', async () => {
+    const [known, fresh] = [await pair('ES256'), await pair('ES256')];
+    keys = [await publish(known.publicKey, 'known')];
+    const remote = authenticator({ JWKS_URL: url });
+    const by = (kid: string, key = known) =>
+      sign({ sub: 'ann' }, 'ES256', key.privateKey, kid).then((token) => remote.authenticate(token));
+    await by('known');
+    keys.push(await publish(fresh.publicKey, 'fresh'));
+    const made = Array.from({ length: 100 }, (_, index) => reasonOf(by(`made-up-${index}`)));
+    const good = [by('fresh', fresh), by('known')];
+    expect(await Promise.all(good)).toEqual(good.map(() => ({ kind: 'subject', sub: 'ann' })));
+    expect(new Set(await Promise.all(made))).toEqual(new Set([expect.stringMatching(/no applicable key/)]));
+    expect(reads).toBe(2);
+  });
+
+  it('[SEC-7] does not press a key server that fails', async () => {
+    jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    const { publicKey, privateKey } = await pair('ES256');
+    keys = [await publish(publicKey, 'one')];
+    status = 503;
+    const remote = authenticator({ JWKS_URL: url });
+    const token = await sign({ sub: 'ann' }, 'ES256', privateKey, 'one');
+    await expect(remote.authenticate(token)).rejects.toThrow(KeysUnavailableError);
+    status = 200;
+    const answers = Array.from({ length: 100 }, () => remote.authenticate(token));
+    expect((await Promise.all(answers)).every(({ kind }) => kind === 'subject')).toBe(true);
     expect(reads).toBe(2);
   });
 

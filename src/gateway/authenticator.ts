@@ -1,5 +1,13 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  jwtVerify,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+} from 'jose';
 import { Config, type AuthConfig } from '../config.js';
 import type { Principal } from '../sessions/connection.js';
 
@@ -9,8 +17,11 @@ type JwtAuth = Extract<AuthConfig, { mode: 'jwt' }>;
 const SUBJECT_LENGTH = 256;
 /** Public keys only, so that no public key is ever taken for the secret of an HMAC. */
 const ASYMMETRIC = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
-/** A token of an unknown key makes the set be read again, but not more often: anyone can make up a key's id. */
-const JWKS_COOLDOWN_MS = 5000;
+/**
+ * A token of an unknown key makes the set be read again, since its key may have been published just now. But not more
+ * often than this, and not more often either while the server fails: anyone can make up a key's id.
+ */
+const JWKS_PAUSE_MS = 1000;
 const JWKS_TIMEOUT_MS = 5000;
 
 /** The token is not accepted. The message is a reason for the log and never holds the token. */
@@ -81,9 +92,17 @@ function ifOtherKey(error: unknown): undefined {
 
 /** Keys of the set at `url`, kept for ten minutes. Tells a token's fault from the key server's. */
 function remoteKeys(url: string): JWTVerifyGetKey {
+  let readAt = -Infinity;
   const keys = createRemoteJWKSet(new URL(url), {
-    cooldownDuration: JWKS_COOLDOWN_MS,
+    // jose's own pause would refuse what comes meanwhile; here it waits, and shares the next reading.
+    cooldownDuration: 0,
     timeoutDuration: JWKS_TIMEOUT_MS,
+    [customFetch]: async (...request) => {
+      const left = readAt + JWKS_PAUSE_MS - performance.now();
+      if (left > 0) await setTimeout(left, undefined, { ref: false });
+      readAt = performance.now();
+      return fetch(...request);
+    },
   });
   return async (header, token) => {
     try {

@@ -10,6 +10,7 @@ import {
   type OnGatewayDisconnect,
   type OnGatewayInit,
 } from '@nestjs/websockets';
+import type { DisconnectReason } from 'socket.io';
 import { AgentCatalog } from '../agents/agent.catalog.js';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { Clock } from '../clock.js';
@@ -36,6 +37,7 @@ import { PayloadPipe } from './payload.pipe.js';
 import { OwnerLimits } from './rate.limits.js';
 import { installPipeline } from './request.pipeline.js';
 import { SocketConnection, type ClientSocket, type GatewayServer } from './socket.connection.js';
+import { traceparentOf } from './trace.context.js';
 
 type Answer<Name extends RequestName> = Promise<Ack<Requests[Name]['data']>>;
 
@@ -55,6 +57,8 @@ export class ChatGateway
 {
   readonly #logger = new Logger(ChatGateway.name);
   readonly #bound = new WeakMap<ClientSocket, () => void>();
+  /** How many sockets were closed, by Socket.IO's words for it. */
+  readonly disconnects: Partial<Record<DisconnectReason, number>> = {};
 
   @WebSocketServer()
   private readonly server!: GatewayServer;
@@ -72,11 +76,17 @@ export class ChatGateway
   afterInit(server: GatewayServer): void {
     server.use((socket, next) => {
       this.handshake.admit(socket).then((principal) => {
-        const connection = new SocketConnection(socket, principal);
+        const { auth, headers } = socket.handshake;
+        const traceparent = traceparentOf(auth['traceparent'], headers['traceparent']);
+        const connection = new SocketConnection(socket, principal, traceparent);
         outboxOf(socket.conn).onDrained = () => this.sessions.drained(connection);
         socket.data = { connection };
         const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
-        installPipeline(socket, () => this.owners.take(principal), ready);
+        const admitRequest = (): void => {
+          connection.requireValid(this.clock.now());
+          this.owners.take(principal);
+        };
+        installPipeline(socket, admitRequest, ready);
         next();
       }, next);
     });
@@ -85,9 +95,8 @@ export class ChatGateway
   /** Binds the socket to the sessions that its handshake names. Nest does not wait for it, nor catch. */
   async handleConnection(socket: ClientSocket): Promise<void> {
     const { connection } = socket.data;
-    if (connection.principal.kind === 'subject' && connection.principal.expiresAt !== undefined) {
-      connection.expireAt(connection.principal.expiresAt, () => this.clock.now());
-    }
+    this.#logger.debug({ socket: socket.id, transport: socket.conn.transport.name, msg: 'connected' });
+    connection.watchExpiry(() => this.clock.now());
     await this.handshake.bind(socket, (request) =>
       this.#open(socket, request, (opened) => writeEvent(socket, 'session:opened', opened)),
     );
@@ -97,7 +106,9 @@ export class ChatGateway
   }
 
   /** Unbinds the socket: its sessions stay, their turns go on. */
-  async handleDisconnect(socket: ClientSocket): Promise<void> {
+  async handleDisconnect(socket: ClientSocket, reason: DisconnectReason): Promise<void> {
+    this.disconnects[reason] = (this.disconnects[reason] ?? 0) + 1;
+    this.#logger.debug({ socket: socket.id, reason, msg: 'disconnected' });
     try {
       await this.sessions.disconnect(socket.data.connection);
     } catch (error) {
@@ -118,6 +129,18 @@ export class ChatGateway
 
   get sockets(): number {
     return this.server.of('/').sockets.size;
+  }
+
+  /** What all sockets together were sent and have not taken; looks at each of them. */
+  get unsent(): { bytes: number; congested: number } {
+    let bytes = 0;
+    let congested = 0;
+    for (const { conn } of this.server.of('/').sockets.values()) {
+      const outbox = outboxOf(conn);
+      bytes += outbox.unsentBytes;
+      if (outbox.congested) congested += 1;
+    }
+    return { bytes, congested };
   }
 
   @SubscribeMessage('session:open')
@@ -173,7 +196,7 @@ export class ChatGateway
   ): Answer<'message:send'> {
     limitText(request.text);
     this.sessions.requireBound(connection, request.sessionId);
-    return { ok: true, data: await this.loop.send(request) };
+    return { ok: true, data: await this.loop.send(request, connection.traceparent) };
   }
 
   @SubscribeMessage('turn:cancel')
@@ -192,7 +215,7 @@ export class ChatGateway
   ): Answer<'turn:retry'> {
     limitText(request.text);
     this.sessions.requireBound(connection, request.sessionId);
-    return { ok: true, data: await this.loop.retry(request) };
+    return { ok: true, data: await this.loop.retry(request, connection.traceparent) };
   }
 
   @SubscribeMessage('agent:list')

@@ -21,6 +21,9 @@ const FLUSH_MS = 1_000;
 export class DrainService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #logger = new Logger(DrainService.name);
   #started = false;
+  #asked = false;
+  #draining?: Promise<void>;
+  #stop: (() => void) | undefined;
 
   constructor(
     private readonly gateway: ChatGateway,
@@ -32,13 +35,33 @@ export class DrainService implements OnApplicationBootstrap, BeforeApplicationSh
     this.#started = true;
   }
 
-  async beforeApplicationShutdown(signal?: string): Promise<void> {
+  /** How the process that this gateway runs in is stopped; without one a request to drain leaves it running. */
+  onRequested(stop: () => void): void {
+    this.#stop = stop;
+  }
+
+  /** Somebody with the right to asks for the stop. Asking again hastens nothing, unlike a second signal. */
+  request(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    // At once, whatever else a stop has to do first.
+    this.loop.stopAdmitting();
+    if (this.#stop) this.#stop();
+    else this.#drain().catch((error: unknown) => this.#logger.error(error));
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
     // A start that failed has nobody to tell.
-    if (!this.#started) return;
+    if (this.#started) await this.#drain();
+  }
+
+  #drain(): Promise<void> {
+    return (this.#draining ??= this.#drainOnce());
+  }
+
+  async #drainOnce(): Promise<void> {
     const { drainTimeoutMs } = this.config;
-    this.#logger.log(
-      `draining${signal ? ` on ${signal}` : ''}: ${this.loop.runningTurns} turns run, ${this.gateway.sockets} sockets`,
-    );
+    this.#logger.log(`draining: ${this.loop.runningTurns} turns run, ${this.gateway.sockets} sockets`);
     this.loop.stopAdmitting();
     this.gateway.announceDraining(drainTimeoutMs);
     await this.loop.drain(drainTimeoutMs);

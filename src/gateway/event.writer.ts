@@ -1,4 +1,5 @@
 import type { ServerEvents } from '../protocol.js';
+import { outboxOf } from './outbox.js';
 import type { ClientSocket } from './socket.connection.js';
 
 interface Encoded {
@@ -27,6 +28,7 @@ export function writeEvent<Name extends keyof ServerEvents>(
   const { conn } = socket;
   if (conn.transport.name !== 'websocket') return void conn.write(encoded.text);
   encoded.frame ??= textFrame(`4${encoded.text}`);
+  if (outboxOf(conn).writeFrame(encoded.frame)) return;
   // An option that Engine.IO does not declare; where it cannot be used, the text is.
   const options = { compress: true, wsPreEncodedFrame: [encoded.frame] };
   conn.write(encoded.text, options);

@@ -7,6 +7,7 @@ import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
 import { Authenticator, UnauthorizedError } from './authenticator.js';
 import { OpenDto } from './chat.dto.js';
+import { ConnectPace } from './connect.pace.js';
 import { outboxOf } from './outbox.js';
 import { invalidPayload, toDto } from './payload.pipe.js';
 import type { ClientSocket } from './socket.connection.js';
@@ -29,25 +30,36 @@ const ANSWERED = 4 * LIMITS.sessionsPerSocket;
 export class Handshake {
   readonly #logger = new Logger(Handshake.name);
   readonly #joined = new WeakSet<ClientSocket['conn']>();
+  readonly refused = { draining: 0, second_connect: 0, unauthorized: 0, keys_unavailable: 0 };
 
   constructor(
     private readonly authenticator: Authenticator,
     private readonly loop: AgentLoopService,
+    private readonly pace: ConnectPace,
   ) {}
 
   /** @throws ConnectError, which refuses the connection */
   async admit(socket: ClientSocket): Promise<Principal> {
-    if (this.loop.draining) throw new ConnectError('draining', 'This node is draining: connect again.');
+    if (this.loop.draining) {
+      this.refused.draining += 1;
+      throw new ConnectError('draining', 'This node is draining: connect again.');
+    }
     // Socket.IO makes a socket of each CONNECT packet that comes before the first one is admitted.
-    if (this.#joined.has(socket.conn))
+    if (this.#joined.has(socket.conn)) {
+      this.refused.second_connect += 1;
       throw new ConnectError('invalid_payload', 'This is connected already.');
+    }
     this.#joined.add(socket.conn);
+    await this.pace.join(() => socket.conn.readyState !== 'open');
     try {
       return await this.authenticator.authenticate(socket.handshake.auth['token']);
     } catch (error) {
-      if (!(error instanceof UnauthorizedError))
+      if (!(error instanceof UnauthorizedError)) {
+        this.refused.keys_unavailable += 1;
         throw new ConnectError('internal', 'The token could not be checked.');
-      this.#logger.log(`connection refused: ${error.message}`);
+      }
+      this.refused.unauthorized += 1;
+      this.#logger.log({ socket: socket.id, msg: `connection refused: ${error.message}` });
       throw new ConnectError('unauthorized', 'The token is not accepted.');
     }
   }
@@ -72,7 +84,10 @@ export class Handshake {
         }
         await open(validate(request));
       } catch (error) {
-        socket.emit('session:failed', { ...idOf(request), error: errorPayload(error) });
+        socket.emit('session:failed', {
+          ...idOf(request),
+          error: errorPayload(error, { event: 'session:open', ...idOf(request) }),
+        });
       }
     }
   }

@@ -1,5 +1,5 @@
 import { LIMITS } from '../protocol.js';
-import { terminate, type Engine, type Transport } from './transport.js';
+import { socketPastEngine, terminate, type Engine, type Transport } from './transport.js';
 
 /**
  * What may still be answered past the limit: acknowledgements and refusals that were on their way. A peer that
@@ -34,7 +34,9 @@ export function outboxOf(transport: Transport): Outbox {
  */
 export class Outbox {
   onDrained: () => void = () => undefined;
+  /** Bytes of Engine.IO's packets, and of frames that went past it. */
   #unsent = 0;
+  #frames = 0;
   #writing = 0;
   #pastLimit = 0;
   #closed = false;
@@ -46,11 +48,29 @@ export class Outbox {
   }
 
   get unsentBytes(): number {
-    return this.#unsent;
+    return this.#unsent + this.#frames;
   }
 
   get congested(): boolean {
-    return this.#unsent > LIMITS.unsentBytes;
+    return this.unsentBytes > LIMITS.unsentBytes;
+  }
+
+  /**
+   * Writes a frame to a WebSocket, past Engine.IO, to which a packet is half a dozen events.
+   * @returns false where it has to be sent as a packet
+   */
+  writeFrame(frame: Buffer): boolean {
+    const socket = socketPastEngine(this.transport);
+    if (!socket) return false;
+    this.#frames += frame.length;
+    socket.write(frame, (error) => {
+      // What it closes with stays unsent.
+      if (error) return;
+      this.#frames -= frame.length;
+      this.#relax();
+    });
+    if (this.congested) this.#watch();
+    return true;
   }
 
   /** Resolves when it is not congested, or closed. */
@@ -79,26 +99,31 @@ export class Outbox {
   }
 
   #until(bytes: number): Promise<void> {
-    if (this.#closed || this.#unsent <= bytes) return Promise.resolve();
+    if (this.#closed || this.unsentBytes <= bytes) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ bytes, resolve }));
   }
 
   #add(bytes: number): void {
     if (this.congested) this.#pastLimit += 1;
     this.#unsent += bytes;
-    if (this.#pastLimit > PACKETS_PAST_LIMIT) terminate(this.transport);
+    if (this.#pastLimit > PACKETS_PAST_LIMIT) terminate(this.transport, 'flood');
     else if (this.congested) this.#watch();
   }
 
   #watch(): void {
     if (this.#stalled || this.#closed) return;
-    this.#stalled = setTimeout(() => terminate(this.transport), LIMITS.unsentTimeoutMs);
+    this.#stalled = setTimeout(() => terminate(this.transport, 'unsent'), LIMITS.unsentTimeoutMs);
     this.#stalled.unref();
   }
 
   #drained(): void {
     this.#unsent = Math.max(0, this.#unsent - this.#writing);
     this.#writing = 0;
+    this.#relax();
+  }
+
+  /** Something was written. */
+  #relax(): void {
     this.#pastLimit = 0;
     if (this.#waiting.length > 0) this.#letGo();
     if (!this.#stalled) return;
@@ -110,7 +135,7 @@ export class Outbox {
 
   #letGo(): void {
     for (const waiter of this.#waiting.splice(0)) {
-      if (this.#closed || this.#unsent <= waiter.bytes) waiter.resolve();
+      if (this.#closed || this.unsentBytes <= waiter.bytes) waiter.resolve();
       else this.#waiting.push(waiter);
     }
   }

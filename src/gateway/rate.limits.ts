@@ -7,10 +7,14 @@ import { TokenBucket } from './token.bucket.js';
 /** Whose rates are remembered; past that, whoever asked least lately starts anew. */
 const REMEMBERED = 10_000;
 
+/** What was refused since it was asked too often, by whose rate that was. */
+export const rateLimited = { socket: 0, owner: 0, address: 0 };
+
 /** @throws RequestError `rate_limited`, with the time until there is a token */
-export function takeToken(bucket: TokenBucket): void {
+export function takeToken(bucket: TokenBucket, of: keyof typeof rateLimited = 'socket'): void {
   const taken = bucket.take();
   if (taken.ok) return;
+  rateLimited[of] += 1;
   const { retryAfterMs } = taken;
   throw new RequestError('rate_limited', `Too many requests: wait ${retryAfterMs} ms.`, { retryAfterMs });
 }
@@ -43,6 +47,6 @@ export class OwnerLimits {
 
   /** @throws RequestError `rate_limited` */
   take(principal: Principal): void {
-    if (principal.kind === 'subject') takeToken(this.#rates.of(principal.sub));
+    if (principal.kind === 'subject') takeToken(this.#rates.of(principal.sub), 'owner');
   }
 }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { Logger } from '@nestjs/common';
 import { LIMITS, REQUEST_NAMES, type Ack } from '../protocol.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
@@ -5,10 +7,18 @@ import { errorPayload } from './ack.filter.js';
 import { outboxOf } from './outbox.js';
 import { invalidPayload } from './payload.pipe.js';
 import { takeToken } from './rate.limits.js';
+import { requestContext } from './request.context.js';
 import type { ClientSocket } from './socket.connection.js';
 import { TokenBucket } from './token.bucket.js';
 
 const KNOWN: ReadonlySet<string> = new Set(REQUEST_NAMES);
+
+const logger = new Logger('Requests');
+
+/** How many were asked, by name; those that are none of the contract's are `unknown`. */
+export const requests: Record<string, number> = Object.fromEntries(
+  [...REQUEST_NAMES, 'unknown'].map((name) => [name, 0]),
+);
 
 type Answer = Ack<unknown>;
 
@@ -16,19 +26,26 @@ type Answer = Ack<unknown>;
  * What every request of a socket goes through before its handler sees it: rate, shape, name, order. Each is
  * given an acknowledgement callback, also where its client sent none, so that handlers know one way to answer;
  * a failure that nobody waits for becomes the event `request:failed`.
- * @param takeOwners counts a request for the socket's owner; it throws where that asked too often
+ * @param admitOwners a request of the socket's owner; it throws where the token has ended, or that asked too often
  * @param ready settles when the sessions of the handshake are bound: until then requests wait
  */
-export function installPipeline(socket: ClientSocket, takeOwners: () => void, ready: Promise<void>): void {
+export function installPipeline(socket: ClientSocket, admitOwners: () => void, ready: Promise<void>): void {
   const outbox = outboxOf(socket.conn);
   let bucket: TokenBucket | undefined;
   // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
   let previous = ready;
 
   // `packet` is the very array that is handed to the handlers, so it is changed in place.
-  socket.use((packet: unknown[], next) => {
+  socket.use((packet: unknown[], next) =>
+    requestContext.run({ request: randomUUID() }, () => handle(packet, next)),
+  );
+
+  function handle(packet: unknown[], next: () => void): void {
     const [name, ...args] = packet;
     const event = String(name);
+    const known = KNOWN.has(event) ? event : 'unknown';
+    requests[known] = (requests[known] ?? 0) + 1;
+    logger.debug({ socket: socket.id, event: known, msg: 'request' });
     const callback = typeof args.at(-1) === 'function' ? (args.pop() as (answer: Answer) => void) : undefined;
     const reply = (answer: Answer): void => {
       if (callback) callback(answer);
@@ -39,10 +56,10 @@ export function installPipeline(socket: ClientSocket, takeOwners: () => void, re
     try {
       bucket ??= new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
       takeToken(bucket);
-      takeOwners();
+      admitOwners();
       payload = admit(event, args);
     } catch (error) {
-      return reply({ ok: false, error: errorPayload(error) });
+      return reply({ ok: false, error: errorPayload(error, { event: known }) });
     }
     const turn = previous;
     previous = new Promise((resolve) => {
@@ -60,7 +77,7 @@ export function installPipeline(socket: ClientSocket, takeOwners: () => void, re
           next();
         });
     });
-  });
+  }
 }
 
 function admit(event: string, args: unknown[]): unknown {

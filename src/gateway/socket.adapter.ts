@@ -7,6 +7,7 @@ import type { Server, ServerOptions, Socket } from 'socket.io';
 import type { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
 import { AddressLimits } from './address.limits.js';
+import { ConnectPace } from './connect.pace.js';
 import { makeOutboxes, outboxOf } from './outbox.js';
 import type { Transport } from './transport.js';
 import { closeUnfinishedAttachments, guardRequests, limitPings } from './transport.guards.js';
@@ -17,6 +18,7 @@ export class SocketAdapter extends IoAdapter {
   /** Of the handlers: the same for all sockets, while Nest makes an object of each for each socket. */
   #names?: string[];
   readonly #limits: AddressLimits;
+  readonly #pace: ConnectPace;
 
   constructor(
     app: INestApplicationContext,
@@ -24,6 +26,7 @@ export class SocketAdapter extends IoAdapter {
   ) {
     super(app);
     this.#limits = app.get(AddressLimits);
+    this.#pace = app.get(ConnectPace);
   }
 
   override createIOServer(port: number, options?: Partial<ServerOptions>): Server {
@@ -35,13 +38,21 @@ export class SocketAdapter extends IoAdapter {
       pingTimeout: LIMITS.pingTimeoutMs,
       // Deltas are small, and a compressor's memory is held for each socket.
       perMessageDeflate: false,
+      // Upgrades to what is not Socket.IO are somebody else's, who may let them wait for longer than Engine.IO does.
+      destroyUpgrade: false,
       cors: this.config.corsOrigins && { origin: [...this.config.corsOrigins], credentials: true },
       allowRequest: (
         request: IncomingMessage,
         decide: (error: string | undefined, allowed: boolean) => void,
       ) => {
         const refusal = this.#limits.connectRefusal(request);
-        decide(refusal, refusal === undefined);
+        if (refusal) return decide(refusal, false);
+        // Whoever waits counts among the sockets of its address.
+        const left = this.#limits.hold(request);
+        void this.#pace.upgrade(request.socket).then((present) => {
+          left();
+          if (present) decide(undefined, true);
+        });
       },
     } as ServerOptions);
     makeOutboxes(server.engine);

@@ -2,8 +2,10 @@ import { Logger } from '@nestjs/common';
 import type { Server, Socket } from 'socket.io';
 import type { ClientEvents, EventPacket, ServerEvents } from '../protocol.js';
 import type { Connection, Principal } from '../sessions/connection.js';
+import { RequestError } from '../sessions/request.error.js';
 import { writeEvent } from './event.writer.js';
 import { outboxOf, type Outbox } from './outbox.js';
+import { atExpiry, isExpired } from './token.expiry.js';
 
 const logger = new Logger('Connections');
 
@@ -17,15 +19,16 @@ export type ClientSocket = Socket<ClientEvents, ServerEvents, Record<string, nev
 export class SocketConnection implements Connection {
   readonly id: string;
   readonly #outbox: Outbox;
-  #expiry?: NodeJS.Timeout;
+  #forgetExpiry: () => void = () => undefined;
 
   constructor(
     private readonly socket: ClientSocket,
     readonly principal: Principal,
+    readonly traceparent?: string,
   ) {
     this.id = socket.id;
     this.#outbox = outboxOf(socket.conn);
-    socket.conn.once('close', () => clearTimeout(this.#expiry));
+    socket.conn.once('close', () => this.#forgetExpiry());
   }
 
   get open(): boolean {
@@ -50,11 +53,19 @@ export class SocketConnection implements Connection {
     this.socket.conn.close();
   }
 
-  /** A token ends: its client comes back with a fresh one. Past what a timer can hold, it is asked again. */
-  expireAt(time: number, now: () => number): void {
-    const left = time - now();
-    if (left <= 0) return this.reconnect('the token expired');
-    this.#expiry = setTimeout(() => this.expireAt(time, now), Math.min(left, 2 ** 31 - 1));
-    this.#expiry.unref();
+  /** Ends the transport as the token ends: its client comes back with a fresh one. */
+  watchExpiry(now: () => number): void {
+    this.#forgetExpiry = atExpiry(this.principal, now, () => this.reconnect('the token expired'));
+  }
+
+  /**
+   * Also asked at each request: a timer says nothing of the time that a machine slept.
+   * @throws RequestError `unauthorized`, after which the transport is closed
+   */
+  requireValid(now: number): void {
+    if (!isExpired(this.principal, now)) return;
+    // After the answer: what is written to a transport that is closed is dropped.
+    setImmediate(() => this.reconnect('the token expired'));
+    throw new RequestError('unauthorized', 'The token has expired.');
   }
 }

@@ -2,7 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { LIMITS } from '../protocol.js';
 import { TokenBucket } from './token.bucket.js';
-import { terminate, webSocketOf, type Engine, type Transport, type WebSocketLike } from './transport.js';
+import {
+  cutOff,
+  terminate,
+  webSocketOf,
+  type Engine,
+  type Transport,
+  type WebSocketLike,
+} from './transport.js';
 
 /*
  * What Engine.IO, the Socket.IO parser and `ws` would put up with. There is one of each per connection, so they
@@ -19,7 +26,7 @@ function closeOversized(engine: Engine, request: PollRequest, response: ServerRe
   const { clients } = engine as unknown as { clients: Record<string, Transport | undefined> };
   response.once('finish', () => {
     const conn = response.statusCode === 413 && clients[request._query?.sid ?? ''];
-    if (conn) terminate(conn);
+    if (conn) terminate(conn, 'oversized');
   });
 }
 
@@ -63,7 +70,8 @@ export function closeUnfinishedAttachments(conn: Transport): () => void {
     if (typeof data === 'string') missing = Number(ANNOUNCEMENT.exec(data)?.[1] ?? 0);
     else missing = Math.max(0, missing - 1);
     clearTimeout(timer);
-    timer = missing > 0 ? setTimeout(() => terminate(conn), LIMITS.attachmentTimeoutMs) : undefined;
+    timer =
+      missing > 0 ? setTimeout(() => terminate(conn, 'attachments'), LIMITS.attachmentTimeoutMs) : undefined;
     timer?.unref();
   });
   return () => clearTimeout(timer);
@@ -85,5 +93,7 @@ const pings = new WeakMap<WebSocketLike, TokenBucket>();
 function takePing(this: WebSocketLike): void {
   let bucket = pings.get(this);
   if (!bucket) pings.set(this, (bucket = new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute)));
-  if (!bucket.take().ok) this.terminate?.();
+  if (bucket.take().ok) return;
+  cutOff.pings += 1;
+  this.terminate?.();
 }

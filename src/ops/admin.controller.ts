@@ -1,136 +1,61 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import {
-  BadRequestException,
-  Controller,
-  Delete,
-  Get,
-  HttpCode,
-  Injectable,
-  Logger,
-  NotFoundException,
-  Param,
-  Query,
-  UseGuards,
-  type CanActivate,
-  type ExecutionContext,
-} from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Param, Query, Req, UseFilters, UseGuards } from '@nestjs/common';
 import type { Request } from 'express';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
-import { Config } from '../config.js';
-import { LIMITS, type SessionPresence, type UIMessage } from '../protocol.js';
+import { HttpFilter } from '../gateway/http.filter.js';
 import { RequestError } from '../sessions/request.error.js';
-import { SessionBindings } from '../sessions/session.bindings.js';
-import { presenceOf, SessionStore, type ListedSession } from '../sessions/session.store.js';
-import { openTurns } from '../sessions/session.js';
+import type { AdminSessionDetail, AdminSessions } from './admin.api.js';
+import { QueryPipe, SessionQueryDto, SessionsQueryDto } from './admin.dto.js';
+import { AdminGuard } from './admin.guard.js';
+import { AdminSessionsService } from './admin.sessions.js';
+import { AuditLog, type AuditedAction } from './audit.log.js';
 
-const STATES = ['attached', 'detached', 'orphaned'] as const;
-
-interface AdminSession {
-  sessionId: string;
-  agent: string;
-  state: SessionPresence;
-  sockets: number;
-  /** The running turn's id. */
-  turn: string | null;
-  lastActiveAt: string;
-}
-
-/** Without the right token there is no admin API: every path is as unknown as any other. */
-@Injectable()
-export class AdminGuard implements CanActivate {
-  constructor(private readonly config: Config) {}
-
-  canActivate(context: ExecutionContext): boolean {
-    const { headers, method, url } = context.switchToHttp().getRequest<Request>();
-    const { adminToken } = this.config;
-    if (adminToken !== undefined && same(headers.authorization ?? '', `Bearer ${adminToken}`)) return true;
-    throw new NotFoundException(`Cannot ${method} ${url}`);
-  }
-}
-
+/** The sessions of the admin API. */
 @UseGuards(AdminGuard)
+@UseFilters(HttpFilter)
 @Controller('admin/sessions')
 export class AdminController {
-  readonly #logger = new Logger(AdminController.name);
-
   constructor(
-    private readonly store: SessionStore,
-    private readonly bindings: SessionBindings,
+    private readonly sessions: AdminSessionsService,
     private readonly loop: AgentLoopService,
+    private readonly audit: AuditLog,
   ) {}
 
   @Get()
-  async list(
-    @Query('state') state?: string,
-    @Query('limit') limit?: string,
-    @Query('cursor') cursor?: string,
-  ): Promise<{ sessions: AdminSession[]; nextCursor?: string }> {
-    const wanted = STATES.find((known) => known === state);
-    if (state !== undefined && !wanted)
-      throw new BadRequestException(`state must be one of ${STATES.join(', ')}`);
-    const count = Number(limit ?? LIMITS.historyPage);
-    if (!Number.isInteger(count) || count < 1 || count > LIMITS.historyPage) {
-      throw new BadRequestException(`limit must be an integer from 1 to ${LIMITS.historyPage}`);
-    }
-    const page = await this.store.list({ state: wanted, limit: count, cursor }).catch((error: unknown) => {
-      throw error instanceof RequestError ? new BadRequestException(error.message) : error;
-    });
-    return { ...page, sessions: page.sessions.map((listed) => this.#describe(listed)) };
+  list(@Query(new QueryPipe()) query: SessionsQueryDto): Promise<AdminSessions> {
+    return this.sessions.list(query);
   }
 
   /** One session; what was said in it only with `?content=true`. */
   @Get(':id')
-  async show(@Param('id') sessionId: string, @Query('content') content?: string): Promise<object> {
-    const found = await this.store.open(sessionId);
-    if (!found) throw new NotFoundException();
-    const { session } = found;
-    const sockets = this.bindings.socketsOf(sessionId);
-    const turns = openTurns(session);
-    let messages: UIMessage[] | undefined;
-    if (content === 'true') {
-      messages = (await this.store.messages(sessionId, { limit: Number.MAX_SAFE_INTEGER }))?.messages;
-      this.#logger.log(`admin read the content of a session`);
-    }
-    return {
-      sessionId,
-      agent: session.agent.id,
-      state: presenceOf({ attached: sockets > 0, busy: turns.length > 0 }),
-      sockets,
-      turn: session.running?.turnId ?? null,
-      turns,
-      position: { epoch: session.epoch, seq: session.seq },
-      createdAt: session.createdAt,
-      lastActiveAt: session.updatedAt,
-      messages,
-    };
+  show(
+    @Req() request: Request,
+    @Param('id') sessionId: string,
+    @Query(new QueryPipe()) { content }: SessionQueryDto,
+  ): Promise<AdminSessionDetail> {
+    if (content !== 'true') return this.sessions.show(sessionId, false);
+    return this.#audited('session.content', request, sessionId, () => this.sessions.show(sessionId, true));
   }
 
   @Delete(':id')
   @HttpCode(204)
-  async close(@Param('id') sessionId: string): Promise<void> {
+  close(@Req() request: Request, @Param('id') sessionId: string): Promise<void> {
+    return this.#audited('session.close', request, sessionId, () => this.loop.close(sessionId));
+  }
+
+  async #audited<Result>(
+    action: AuditedAction,
+    request: Request,
+    sessionId: string,
+    act: () => Promise<Result>,
+  ): Promise<Result> {
     try {
-      await this.loop.close(sessionId);
-      this.#logger.log('admin closed a session');
+      const result = await act();
+      this.audit.record(action, 'done', request, { sessionId });
+      return result;
     } catch (error) {
-      if (error instanceof RequestError) throw new NotFoundException();
+      const isUnknown = error instanceof RequestError && error.code === 'session_not_found';
+      this.audit.record(action, isUnknown ? 'not_found' : 'failed', request, { sessionId });
       throw error;
     }
   }
-
-  #describe(listed: ListedSession): AdminSession {
-    const { sessionId, agent, turn, updatedAt } = listed;
-    return {
-      sessionId,
-      agent,
-      state: presenceOf(listed),
-      sockets: this.bindings.socketsOf(sessionId),
-      turn: turn ?? null,
-      lastActiveAt: updatedAt,
-    };
-  }
-}
-
-function same(one: string, other: string): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(one), hash(other));
 }

@@ -3,6 +3,7 @@ import { IsOptional, IsString, Length, Matches } from 'class-validator';
 import type { Request, Response } from 'express';
 import { AddressLimits } from '../gateway/address.limits.js';
 import { limitText } from '../gateway/chat.dto.js';
+import { HttpFilter } from '../gateway/http.filter.js';
 import { invalidPayload, toDto } from '../gateway/payload.pipe.js';
 import { ID_PATTERN, LIMITS } from '../protocol.js';
 import { plainCopy } from '../sessions/plain-json.js';
@@ -10,7 +11,6 @@ import { RequestError } from '../sessions/request.error.js';
 import { AgUiFormat } from './ag-ui.format.js';
 import { Callers } from './callers.js';
 import { Conversations } from './conversations.js';
-import { HttpFilter } from './http.filter.js';
 import { HttpGuard } from './http.guard.js';
 import { SseSink } from './sse.sink.js';
 

@@ -4,6 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 import { Authenticator, UnauthorizedError } from '../gateway/authenticator.js';
 import { OwnerLimits } from '../gateway/rate.limits.js';
+import { traceparentOf } from '../gateway/trace.context.js';
 import { ID_PATTERN, LIMITS } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import type { Caller } from './conversations.js';
@@ -11,8 +12,10 @@ import type { Caller } from './conversations.js';
 const COOKIE = 'mooring_key';
 const COOKIE_MAX_AGE_S = 400 * 24 * 3600;
 
-/** Those of a request by which it says whose it is. */
-export type IdentifyingHeaders = Pick<IncomingHttpHeaders, 'authorization' | 'cookie'>;
+/** Those of a request by which it says whose it is, and of which trace. */
+export type IdentifyingHeaders = Pick<IncomingHttpHeaders, 'authorization' | 'cookie'> & {
+  traceparent?: unknown;
+};
 
 /**
  * Whose a request without a handshake is. `Authorization: Bearer` is the token, or without `AUTH=jwt` the key of the
@@ -27,7 +30,11 @@ export class Callers {
   ) {}
 
   /** @throws RequestError `unauthorized`, `rate_limited`, `invalid_payload` */
-  async identify({ authorization, cookie }: IdentifyingHeaders): Promise<Caller> {
+  async identify({ traceparent, ...headers }: IdentifyingHeaders): Promise<Caller> {
+    return { ...(await this.#identify(headers)), traceparent: traceparentOf(traceparent) };
+  }
+
+  async #identify({ authorization, cookie }: IdentifyingHeaders): Promise<Caller> {
     const bearer = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1];
     if (this.config.auth.mode === 'jwt') {
       try {

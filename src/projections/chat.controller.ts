@@ -16,12 +16,12 @@ import {
 import type { Request, Response } from 'express';
 import { AddressLimits } from '../gateway/address.limits.js';
 import { HistoryDto } from '../gateway/chat.dto.js';
+import { HttpFilter } from '../gateway/http.filter.js';
 import { toDto } from '../gateway/payload.pipe.js';
 import type { UIMessage } from '../protocol.js';
 import { Callers } from './callers.js';
 import { chatId, chatOrder } from './chat.request.js';
 import { Conversations } from './conversations.js';
-import { HttpFilter } from './http.filter.js';
 import { HttpGuard } from './http.guard.js';
 import { SseSink } from './sse.sink.js';
 import { UI_MESSAGE_FORMAT } from './ui-message.format.js';

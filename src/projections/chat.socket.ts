@@ -7,6 +7,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { errorPayload } from '../gateway/ack.filter.js';
 import { AddressLimits } from '../gateway/address.limits.js';
+import { ConnectPace } from '../gateway/connect.pace.js';
 import { takeToken } from '../gateway/rate.limits.js';
 import { toDto } from '../gateway/payload.pipe.js';
 import { TokenBucket } from '../gateway/token.bucket.js';
@@ -18,6 +19,8 @@ import { Conversations } from './conversations.js';
 import { WebSocketChannel, WebSocketSink } from './websocket.sink.js';
 
 const PATH = '/api/chat';
+/** Its upgrades are its own; those of any other path are nobody's. */
+const SOCKET_IO = '/socket.io/';
 /** RFC 6455, section 7.4.1: what was sent breaks a rule. */
 const POLICY_VIOLATION = 1008;
 
@@ -53,6 +56,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly conversations: Conversations,
     private readonly callers: Callers,
     private readonly limits: AddressLimits,
+    private readonly pace: ConnectPace,
     private readonly loop: AgentLoopService,
   ) {}
 
@@ -60,7 +64,8 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     const http = this.host.httpAdapter.getHttpServer() as Server;
     http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       // Compared as it was written: what is no URL must not be parsed here, where nothing would catch the error.
-      if (request.url?.split('?', 1)[0] === PATH) this.#upgrade(request, socket, head);
+      if (request.url?.split('?', 1)[0] === PATH) void this.#upgrade(request, socket, head);
+      else if (!request.url?.startsWith(SOCKET_IO)) refuse(socket, '404 Not Found');
     });
     this.#server.on('headers', (headers, request) => {
       const key = this.#newKeys.get(request);
@@ -76,11 +81,15 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     return this.#server.clients;
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const refusal = this.limits.connectRefusal(request);
     if (refusal === 'origin not allowed') return refuse(socket, '403 Forbidden');
     if (refusal) return refuse(socket, '429 Too Many Requests');
     if (this.loop.draining) return refuse(socket, '503 Service Unavailable');
+    const left = this.limits.hold(request);
+    const present = await this.pace.upgrade(request.socket);
+    left();
+    if (!present) return;
     const key = this.callers.newKey(request.headers);
     if (key !== undefined) this.#newKeys.set(request, key);
     this.#server.handleUpgrade(request, socket, head, (connected) =>
@@ -91,7 +100,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
   #connected(socket: WebSocket, request: IncomingMessage, key: string | undefined): void {
     const channel = new WebSocketChannel(socket);
     const bucket = new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
-    const { authorization, cookie } = request.headers;
+    const { authorization, cookie, traceparent } = request.headers;
     const left = this.limits.count(request);
     const silent = keepAlive(socket);
     socket.on('error', (error) => this.#logger.debug(`a socket failed: ${error.message}`));
@@ -108,7 +117,7 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
       if (frame['type'] === 'abort') return channel.sinks.get(requestId)?.leave();
       const sink = new WebSocketSink(channel, requestId);
       this.#begin(frame, sink, { channel, bucket })
-        .then(() => this.#serve(frame, sink, { headers: { authorization, cookie }, key }))
+        .then(() => this.#serve(frame, sink, { headers: { authorization, cookie, traceparent }, key }))
         .catch((error: unknown) => sink.fail(errorPayload(error).message));
     });
   }
@@ -136,10 +145,12 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     { headers, key }: { headers: IdentifyingHeaders; key: string | undefined },
   ): Promise<void> {
     // What a request says itself counts more than what the connection began with.
-    const { authorization = headers.authorization } = (own ?? {}) as Record<string, unknown>;
+    const said = (own ?? {}) as Record<string, unknown>;
+    const { traceparent = headers.traceparent } = said;
+    const authorization = authorizationOf(said) ?? headers.authorization;
     if (authorization !== undefined && typeof authorization !== 'string')
       throw RequestError.invalid('headers', 'authorization must be a text');
-    const identified = await this.callers.identify({ ...headers, authorization });
+    const identified = await this.callers.identify({ ...headers, authorization, traceparent });
     const caller = { ...identified, ...(identified.key === undefined && key !== undefined && { key }) };
     if (type === 'resume') {
       if (!(await this.conversations.resume(caller, chatId(id), sink))) sink.idle();
@@ -148,6 +159,11 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     const extra = typeof body === 'object' ? body : {};
     await this.conversations.answer(caller, chatOrder({ ...extra, id, trigger, messageId, messages }), sink);
   }
+}
+
+/** Names of headers are written in upper or lower case. */
+function authorizationOf(headers: Record<string, unknown>): unknown {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
 }
 
 function refuse(socket: Duplex, status: string): void {

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AgentCatalog } from '../agents/agent.catalog.js';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
+import { Clock } from '../clock.js';
+import { atExpiry } from '../gateway/token.expiry.js';
 import type { UIMessage, WhenBusy } from '../protocol.js';
 import type { Principal } from '../sessions/connection.js';
 import { RequestError } from '../sessions/request.error.js';
@@ -13,6 +15,8 @@ import type { TurnSink } from './turn.sink.js';
 export interface Caller {
   principal: Principal;
   key?: string;
+  /** W3C trace context of the request. */
+  traceparent?: string;
 }
 
 /** A turn to begin; the session is made where it is not there. */
@@ -38,6 +42,7 @@ export class Conversations {
     private readonly sessions: SessionService,
     private readonly loop: AgentLoopService,
     private readonly catalog: AgentCatalog,
+    private readonly clock: Clock,
   ) {}
 
   /** Begins a turn and writes its answer. @throws RequestError as `message:send` and `turn:retry` do */
@@ -46,9 +51,9 @@ export class Conversations {
     const connection = await this.#open(caller, { sessionId, create: true, agent }, sink);
     try {
       const result = retry
-        ? await this.loop.retry({ sessionId, retryId: randomUUID(), messageId, text })
-        : await this.loop.send({ sessionId, messageId, text: text ?? '', whenBusy });
-      connection.follow(result);
+        ? await this.loop.retry({ sessionId, retryId: randomUUID(), messageId, text }, caller.traceparent)
+        : await this.loop.send({ sessionId, messageId, text: text ?? '', whenBusy }, caller.traceparent);
+      this.#follow(connection, result, sink);
     } catch (error) {
       await this.sessions.disconnect(connection);
       throw error;
@@ -69,7 +74,7 @@ export class Conversations {
       await this.sessions.disconnect(connection);
       return false;
     }
-    connection.follow({ ...turn, duplicate: true });
+    this.#follow(connection, { ...turn, duplicate: true }, sink);
     return true;
   }
 
@@ -85,6 +90,13 @@ export class Conversations {
     { before, limit }: { before?: string; limit?: number },
   ): Promise<{ messages: UIMessage[]; hasMore: boolean }> {
     return this.#visit(caller, sessionId, () => this.sessions.history(sessionId, before, limit));
+  }
+
+  #follow(connection: TurnConnection, turn: Parameters<TurnConnection['follow']>[0], sink: TurnSink): void {
+    // As a socket is closed at its token's end: its reader asks again with a fresh one, and the turn goes on.
+    const cut = (): void => sink.cut();
+    if (sink.open) sink.onClosed(atExpiry(connection.principal, () => this.clock.now(), cut));
+    connection.follow(turn);
   }
 
   async #open(
@@ -118,6 +130,7 @@ export class Conversations {
 
 const NO_SINK: TurnSink = {
   open: true,
+  unsentBytes: 0,
   congested: false,
   accepted: () => undefined,
   chunk: () => undefined,

@@ -34,8 +34,12 @@ export class SseSink implements TurnSink {
     return this.#open;
   }
 
+  get unsentBytes(): number {
+    return this.response.writableLength;
+  }
+
   get congested(): boolean {
-    return this.response.writableLength > LIMITS.unsentBytes;
+    return this.unsentBytes > LIMITS.unsentBytes;
   }
 
   accepted(turn: AcceptedTurn): void {

@@ -25,6 +25,10 @@ export class TurnConnection implements Connection {
     return this.sink.open;
   }
 
+  get unsentBytes(): number {
+    return this.sink.unsentBytes;
+  }
+
   get congested(): boolean {
     return this.sink.congested;
   }

@@ -11,6 +11,7 @@ export interface AcceptedTurn extends Pick<SendResult, 'turnId' | 'duplicate'> {
 export interface TurnSink {
   /** False once nobody reads it any more. */
   readonly open: boolean;
+  readonly unsentBytes: number;
   /** More is unsent than it may hold: nothing is written until `onDrained` calls back. */
   readonly congested: boolean;
   /** What follows is the answer. */

@@ -26,8 +26,12 @@ export class WebSocketChannel {
     return this.socket.readyState === this.socket.OPEN;
   }
 
+  get unsentBytes(): number {
+    return this.socket.bufferedAmount;
+  }
+
   get congested(): boolean {
-    return this.socket.bufferedAmount > LIMITS.unsentBytes;
+    return this.unsentBytes > LIMITS.unsentBytes;
   }
 
   send(frame: object): void {
@@ -68,6 +72,11 @@ export class WebSocketSink implements TurnSink {
 
   get open(): boolean {
     return !this.#left && this.channel.open;
+  }
+
+  /** Of all requests that share the socket. */
+  get unsentBytes(): number {
+    return this.channel.unsentBytes;
   }
 
   get congested(): boolean {

@@ -7,8 +7,12 @@ export type Principal = { kind: 'anonymous' } | { kind: 'subject'; sub: string; 
 export interface Connection {
   readonly id: string;
   readonly principal: Principal;
+  /** W3C trace context that it came with. */
+  readonly traceparent?: string;
   /** False once the transport is gone: nothing is bound to it any more. */
   readonly open: boolean;
+  /** Handed over, and not yet written. */
+  readonly unsentBytes: number;
   /** More is unsent than the socket may hold; `SessionService.drained` is called when it is not any more. */
   readonly congested: boolean;
   /** Sends or silently drops, where the transport closed in this very moment. */

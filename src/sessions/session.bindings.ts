@@ -3,6 +3,7 @@ import { LIMITS, type EventPacket, type Position } from '../protocol.js';
 import type { Connection } from './connection.js';
 import { RequestError } from './request.error.js';
 import { SessionFeed } from './session.feed.js';
+import { sessionHash } from './session.hash.js';
 import { SessionStore, type Reading } from './session.store.js';
 
 /**
@@ -19,6 +20,14 @@ interface Binding {
   published: number;
   /** There may be more than was published here, or another history: only the log can tell. */
   doubtful: boolean;
+}
+
+/** How one socket stands to a session, for who looks on. */
+export interface SocketCursor {
+  state: Binding['state'];
+  /** What it was sent, and thus has or will have. */
+  position: Position;
+  unsentBytes: number;
 }
 
 type PresenceListener = (sessionId: string) => void;
@@ -62,6 +71,25 @@ export class SessionBindings {
 
   socketsOf(sessionId: string): number {
     return this.#bySession.get(sessionId)?.size ?? 0;
+  }
+
+  cursorsOf(sessionId: string): SocketCursor[] {
+    const bindings = this.#bySession.get(sessionId)?.values() ?? [];
+    return [...bindings].map(({ connection: { unsentBytes }, state, cursor: position }) => ({
+      state,
+      position,
+      unsentBytes,
+    }));
+  }
+
+  /** Of all sockets that are bound to anything. It looks at each of them. */
+  get unsentBytes(): number {
+    let bytes = 0;
+    for (const [connectionId, sessions] of this.#byConnection) {
+      const [sessionId = ''] = sessions;
+      bytes += this.#bySession.get(sessionId)?.get(connectionId)?.connection.unsentBytes ?? 0;
+    }
+    return bytes;
   }
 
   /**
@@ -189,7 +217,10 @@ export class SessionBindings {
     try {
       for (const { connection } of bindings) await this.unbind(connection, sessionId);
     } catch (error) {
-      this.#logger.warn(`unbinding an ended session failed: ${String(error)}`);
+      this.#logger.warn({
+        session: sessionHash(sessionId),
+        msg: `unbinding an ended session failed: ${String(error)}`,
+      });
     }
   }
 
@@ -225,7 +256,10 @@ export class SessionBindings {
       awaitRest(binding, reading);
       this.#resume(binding);
     } catch (error) {
-      this.#logger.warn(`catching up failed: ${String(error)}`);
+      this.#logger.warn({
+        session: sessionHash(sessionId),
+        msg: `catching up failed: ${String(error)}`,
+      });
       connection.reconnect('the store is unavailable');
     }
   }

@@ -9,6 +9,7 @@ import type {
   SwitchCommand,
 } from './session.command.js';
 import {
+  addUsage,
   isBusy,
   type Change,
   type Ending,
@@ -295,21 +296,26 @@ export function beginTurn(session: Session, now: string): Change | undefined {
   };
 }
 
-/** The running turn's next events, and its end where `end` is given. */
-export function appendToTurn(
+/** The running turn's next events. */
+export function extendTurn(session: Session, entries: LogEntry[]): Change {
+  return { session: { ...session, seq: session.seq + entries.length }, entries };
+}
+
+/** The running turn's last events and its end. */
+export function endTurn(
   session: Session,
   running: RunningTurn,
   entries: LogEntry[],
-  end: TurnEnd | undefined,
+  end: TurnEnd,
   now: string,
 ): Change {
-  if (!end) return { session: { ...session, seq: session.seq + entries.length }, entries };
   const { turnId, messageId, request, position, agent } = running;
   const last: LogEntry = { type: 'turn', turnId, messageId, agent, ...end.ending };
   if (end.usage) last.usage = end.usage;
   const all = [...entries, last];
+  const used = end.usage ? addUsage(session.used, end.usage) : session.used;
   const change: Change = {
-    session: { ...session, running: undefined, seq: session.seq + all.length, updatedAt: now },
+    session: { ...session, running: undefined, seq: session.seq + all.length, updatedAt: now, used },
     entries: all,
     messages: [{ position: position + 1, message: end.answer }],
     settled: [{ request, turnId, state: end.ending.state }],

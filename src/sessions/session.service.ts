@@ -1,5 +1,5 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { Config } from '../config.js';
 import {
@@ -14,6 +14,7 @@ import type { Connection, Principal } from './connection.js';
 import type { PinnedAgent } from './pinned-agent.js';
 import { RequestError } from './request.error.js';
 import { SessionBindings } from './session.bindings.js';
+import { sessionHash } from './session.hash.js';
 import { presenceOf, SessionStore, type FoundSession, type ListedSession } from './session.store.js';
 import type { Owner } from './session.js';
 
@@ -25,8 +26,11 @@ const SWEEP_PAGE = 100;
  */
 @Injectable()
 export class SessionService {
+  readonly #logger = new Logger(SessionService.name);
   /** How clients came: a new session, all events since a position, or a snapshot. */
   readonly opens = { created: 0, replayed: 0, snapshot: 0 };
+  /** Of those with a snapshot: what the client said it had, could not be gone on from. */
+  lostResumes = 0;
   expired = 0;
 
   constructor(
@@ -52,7 +56,13 @@ export class SessionService {
     const { found, key } = await this.#find(connection.principal, request, agent);
     const { sessionId } = found.session;
     await this.bindings.bind(connection, sessionId, request.position, ({ rest: _rest, ...reading }) => {
-      this.opens[found.created ? 'created' : reading.recovered ? 'replayed' : 'snapshot'] += 1;
+      const how = found.created ? 'created' : reading.recovered ? 'replayed' : 'snapshot';
+      this.opens[how] += 1;
+      if (how === 'snapshot' && request.position) this.lostResumes += 1;
+      const line = { session: sessionHash(sessionId), agent: reading.agent.id, how, msg: 'session opened' };
+      // One that comes back is no news of the session's.
+      if (found.created) this.#logger.log(line);
+      else this.#logger.debug(line);
       deliver({
         sessionId,
         ...(found.created && key !== undefined ? { key } : {}),
@@ -195,6 +205,7 @@ export class SessionService {
     });
     if (outcome.kind !== 'done') return false;
     this.expired += 1;
+    this.#logger.log({ session: sessionHash(sessionId), msg: 'session expired' });
     return true;
   }
 }

@@ -6,6 +6,7 @@ import type {
   SessionEvent,
   SessionPresence,
   UIMessage,
+  Usage,
 } from '../protocol.js';
 import type { Command, Outcome } from './session.command.js';
 import type { Owner, Session, TurnEnd } from './session.js';
@@ -66,6 +67,10 @@ export interface ListedSession {
   turn?: string;
   /** ISO 8601. */
   updatedAt: string;
+  /** ISO 8601; absent where what is stored of it cannot be read. */
+  createdAt?: string;
+  /** What its turns that ended have used. */
+  used?: Usage;
 }
 
 export type Census = Record<SessionPresence, number>;

@@ -58,6 +58,8 @@ export interface Session {
   /** It ends as soon as the running turn has ended. */
   closing?: 'closed' | 'expired';
   metadata?: Record<string, unknown>;
+  /** What all of its turns that ended have used, withdrawn ones included; absent before the first of them. */
+  used?: Usage;
 }
 
 /** What makes a repeated request answer with the turn that the first one made. */
@@ -112,6 +114,16 @@ export interface TurnEnd {
   ending: Ending;
   answer: UIMessage;
   usage?: Usage;
+}
+
+/** The sum of two; one estimate makes it an estimate. */
+export function addUsage(one: Usage | undefined, other: Usage): Usage {
+  if (!one) return other;
+  return {
+    inputTokens: one.inputTokens + other.inputTokens,
+    outputTokens: one.outputTokens + other.outputTokens,
+    estimated: one.estimated || other.estimated,
+  };
 }
 
 /** A turn runs or waits. */

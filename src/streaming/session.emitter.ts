@@ -1,9 +1,11 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ChunkEvent, UIMessageChunk } from '../protocol.js';
 import { isDelta, mergeChunks } from '../sessions/coalescer.js';
+import { sessionHash } from '../sessions/session.hash.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
 import { SessionStore, StoreUnavailable } from '../sessions/session.store.js';
 import type { TurnEnd } from '../sessions/session.js';
+import { Distribution } from './distribution.js';
 import { FlushClock } from './flush.clock.js';
 
 /** How long an append waits before it is tried again when the store did not take it. */
@@ -26,6 +28,10 @@ export class StreamingService {
   /** Events that were recorded while no socket was bound, and so were sent to nobody. */
   droppedSends = 0;
   appendedEvents = 0;
+  /** Seconds from an append's begin until its events were durable and sent on. */
+  readonly appendTime = new Distribution([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]);
+  /** Appends that the store did not take, and that were tried again. */
+  failedAppends = 0;
 
   constructor(
     readonly store: SessionStore,
@@ -125,21 +131,28 @@ export class SessionEmitter {
 
   async #append(entries: ChunkEvent[], end?: TurnEnd): Promise<'appended' | 'deposed' | 'unavailable'> {
     const { sessionId, fence, streaming } = this;
+    const begun = performance.now();
     try {
       const result = await streaming.store.append(sessionId, fence, entries, end);
       if (result.kind === 'deposed') return 'deposed';
       const { length } = result.packet.events;
       streaming.appendedEvents += length;
+      streaming.appendTime.add((performance.now() - begun) / 1_000);
       if (!streaming.bindings.isAttached(sessionId)) streaming.droppedSends += length;
       return 'appended';
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) {
-        this.#logger.error({ err: error, msg: `turn ${this.turnId}: append failed` });
+        this.#logger.error({ ...this.#ids(), err: error, msg: 'append failed' });
         return 'deposed';
       }
-      this.#logger.warn(`turn ${this.turnId}: ${error.message}; trying again`);
+      streaming.failedAppends += 1;
+      this.#logger.warn({ ...this.#ids(), msg: `${error.message}; trying again` });
       return 'unavailable';
     }
+  }
+
+  #ids(): { session: string; turn: string } {
+    return { session: sessionHash(this.sessionId), turn: this.turnId };
   }
 
   #depose(): void {

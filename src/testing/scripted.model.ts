@@ -70,6 +70,7 @@ export type Answering = (call: ModelCall) => void;
 /** The model of a test: each call is handed to the test, which answers it when it wants to. */
 export class ScriptedModel extends ModelProvider {
   readonly description = 'the model of a test';
+  override readonly system = { provider: 'scripted', model: 'test' };
   /** All there were, in order. */
   readonly calls: ModelCall[] = [];
   readonly #waiting = new Channel<ModelCall>('a call of the model');

@@ -32,27 +32,31 @@ export class FakeClock extends Clock {
 }
 
 /** The embedded store on the given tables, as the module composes it. */
-export function embeddedStore(tables: SessionTables, clock: FakeClock): StoreUnderTest {
+export function embeddedStore(
+  tables: SessionTables,
+  clock: FakeClock,
+  resumeWindowMs = RESUME_WINDOW_MS,
+): StoreUnderTest {
   const sessions = new ActiveSessions(tables, clock);
-  const config = new Config({ ...loadConfig({}), resumeWindowMs: RESUME_WINDOW_MS });
+  const config = new Config({ ...loadConfig({}), resumeWindowMs });
   return {
     store: new EmbeddedStore(sessions, config),
     lease: new EmbeddedLease(sessions),
     feed: new EmbeddedFeed(sessions),
-    resumeWindowMs: RESUME_WINDOW_MS,
+    resumeWindowMs,
     now: () => clock.now(),
     elapse: async (ms) => {
       clock.advance(ms);
       const now = clock.now();
-      tables.trim({ sealedAt: now - RESUME_WINDOW_MS, refusedUntil: now, day: dayOf(clock.iso()) });
+      tables.trim({ sealedAt: now - resumeWindowMs, refusedUntil: now, day: dayOf(clock.iso()) });
       await sessions.sealOverdue();
     },
     close: () => tables.close(),
   };
 }
 
-export async function memoryStore(): Promise<StoreUnderTest> {
-  return embeddedStore(new MemoryTables(), new FakeClock());
+export async function memoryStore(resumeWindowMs?: number): Promise<StoreUnderTest> {
+  return embeddedStore(new MemoryTables(), new FakeClock(), resumeWindowMs);
 }
 
 /** Checkpoints that nobody makes: for tests that open many files. */

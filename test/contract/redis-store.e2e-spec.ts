@@ -17,9 +17,7 @@ if (missing) {
   afterAll(() => server.stop());
 
   describeSessionStore('redis', async () => {
-    const client = await server.client();
-    await client.flushall();
-    client.disconnect();
+    await server.flush();
     return redisStore(server.url);
   });
 }

@@ -12,12 +12,13 @@ import { FakeClock, RESUME_WINDOW_MS } from './embedded.stores.js';
 import type { StoreUnderTest } from './store.driver.js';
 
 /** A node's store on the Redis of that URL, as the module composes it. */
-export async function redisStore(url: string, clock = new FakeClock()): Promise<StoreUnderTest> {
+export async function redisStore(url: string, resumeWindowMs = RESUME_WINDOW_MS): Promise<StoreUnderTest> {
+  const clock = new FakeClock();
   const link = new RedisLink(url, { acceptorMs: 0, steadyMs: 0, settleMs: 0 });
-  const sessions = new RedisSessions(link, clock, { resumeWindowMs: RESUME_WINDOW_MS });
+  const sessions = new RedisSessions(link, clock, { resumeWindowMs });
   const leases = new RedisLeases(sessions);
   const nodes = new RedisNodes(link, leases);
-  const config = new Config({ ...loadConfig({}), resumeWindowMs: RESUME_WINDOW_MS });
+  const config = new Config({ ...loadConfig({}), resumeWindowMs });
   const store = new RedisStore(
     sessions,
     new RedisAppends(sessions, leases),
@@ -34,7 +35,7 @@ export async function redisStore(url: string, clock = new FakeClock()): Promise<
     store,
     lease,
     feed,
-    resumeWindowMs: RESUME_WINDOW_MS,
+    resumeWindowMs,
     now: () => clock.now(),
     elapse: (ms) => {
       clock.advance(ms);

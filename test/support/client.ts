@@ -25,6 +25,10 @@ export interface ClientOptions {
   reconnection?: boolean;
   /** A foreign page's. */
   origin?: string;
+  /** Of `auth`; asked for at every connect. */
+  traceparent?: () => string | undefined;
+  /** Of the request that connects. */
+  headers?: Record<string, string>;
 }
 
 /** A sessionId and a key as a frontend makes them. */
@@ -46,13 +50,19 @@ export class TestClient {
 
   constructor(url: string, options: ClientOptions = {}) {
     const { token, session, transports = ['websocket'], reconnection = false, origin } = options;
+    const { traceparent, headers } = options;
     this.socket = io(url, {
       transports,
       reconnection,
       reconnectionDelay: 10,
       forceNew: true,
-      ...(origin ? { extraHeaders: { origin } } : {}),
-      auth: (give) => give({ token: typeof token === 'function' ? token() : token, session: session?.() }),
+      extraHeaders: { ...headers, ...(origin && { origin }) },
+      auth: (give) =>
+        give({
+          token: typeof token === 'function' ? token() : token,
+          session: session?.(),
+          traceparent: traceparent?.(),
+        }),
     });
     this.socket.on('session:events', (packet) => {
       this.received.push(packet);

@@ -20,7 +20,7 @@ import {
   type RequestRecord,
   type Session,
 } from '../../src/sessions/session.js';
-import { appendToTurn, beginTurn, decide } from '../../src/sessions/session.rules.js';
+import { beginTurn, decide, endTurn, extendTurn } from '../../src/sessions/session.rules.js';
 import { applyEvents, applyOpened, EMPTY_CONVERSATION, type ConversationView } from './conversation.js';
 
 // ---- A server that follows the session's rules, and keeps the transcript apart from the log ---------------
@@ -175,7 +175,7 @@ class Server {
     const { running } = this.session;
     if (!running) return;
     for (const chunk of chunks) this.#answer.apply(chunk);
-    this.#take(appendToTurn(this.session, running, this.#entries(chunks, running.turnId), undefined, ''));
+    this.#take(extendTurn(this.session, this.#entries(chunks, running.turnId)));
   }
 
   #end(ending: Ending): void {
@@ -189,7 +189,7 @@ class Server {
     ];
     for (const chunk of chunks) this.#answer.apply(chunk);
     const end = { ending, answer: structuredClone(this.#answer.message) };
-    this.#take(appendToTurn(this.session, running, this.#entries(chunks, turnId), end, ''));
+    this.#take(endTurn(this.session, running, this.#entries(chunks, turnId), end, ''));
   }
 
   #entries(chunks: UIMessageChunk[], turnId: string): LogEntry[] {

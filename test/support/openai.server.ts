@@ -36,6 +36,15 @@ export class VendorCall {
     return this;
   }
 
+  /** Asks for a tool; the answer goes on in another call. */
+  tool(id: string, name: string, input: string): void {
+    this.begin();
+    const call = { index: 0, id, type: 'function', function: { name, arguments: input } };
+    this.raw(JSON.stringify({ choices: [{ index: 0, delta: { tool_calls: [call] } }] }));
+    this.raw(JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] }));
+    this.response.end('data: [DONE]\n\n');
+  }
+
   raw(data: string): this {
     this.response.write(`data: ${data}\n\n`);
     return this;
@@ -51,9 +60,9 @@ export class VendorCall {
     this.response.end(JSON.stringify({ error: { message: `refused with ${status}` } }));
   }
 
-  finish(): void {
+  finish(finish_reason = 'stop'): void {
     this.begin();
-    this.raw(JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }));
+    this.raw(JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason }] }));
     this.raw(
       JSON.stringify({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 } }),
     );
@@ -61,8 +70,11 @@ export class VendorCall {
   }
 }
 
-/** A model server that speaks chat completions and keeps every prompt. */
-export async function startOpenAiServer(): Promise<{
+/**
+ * A model server that speaks chat completions and keeps every prompt.
+ * @param answer takes every call, none of which waits for `nextCall` then
+ */
+export async function startOpenAiServer(answer?: (call: VendorCall) => void): Promise<{
   url: string;
   calls: VendorCall[];
   nextCall(): Promise<VendorCall>;
@@ -78,7 +90,8 @@ export async function startOpenAiServer(): Promise<{
       const { messages } = JSON.parse(body) as { messages: OpenAiMessage[] };
       const call = new VendorCall(messages, response);
       calls.push(call);
-      waiting.push(call);
+      if (answer) answer(call);
+      else waiting.push(call);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

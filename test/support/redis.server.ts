@@ -69,8 +69,11 @@ export class RedisServer {
     await rm(join(this.folder, 'appendonlydir'), { recursive: true, force: true });
   }
 
-  async client(): Promise<Redis> {
-    return new Redis({ port: this.port, host: '127.0.0.1', lazyConnect: false });
+  /** Deletes all that it holds, without a restart. */
+  async flush(): Promise<void> {
+    const client = new Redis({ port: this.port, host: '127.0.0.1' });
+    await client.flushall();
+    client.disconnect();
   }
 
   async stop(): Promise<void> {
@@ -92,7 +95,7 @@ export class RedisServer {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

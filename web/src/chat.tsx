@@ -6,7 +6,7 @@ import { ChatHeader } from './chat-header.js';
 import { Composer } from './composer.js';
 import type { ConversationRouter } from './conversation.router.js';
 import { EmptyState } from './empty-state.js';
-import { entriesOf, textOf, type ChatMessage, type Entry, type EntryAction } from './entries.js';
+import { entriesOf, wordsOfAnswer, type ChatMessage, type Entry, type EntryAction } from './entries.js';
 import { MessageView } from './message-view.js';
 import { Notice, useNotice } from './notice.js';
 import { useConnectionState } from './use-connection-state.js';
@@ -195,7 +195,7 @@ export function Chat(props: Props): ReactNode {
       <Announcer
         connection={connection.state}
         running={running?.turnId}
-        answer={lastAnswer ? textOf(lastAnswer as ChatMessage) : ''}
+        answer={lastAnswer ? wordsOfAnswer(lastAnswer as ChatMessage, state.ends) : ''}
       />
     </div>
   );

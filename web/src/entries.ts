@@ -1,6 +1,7 @@
 import type { UIMessage } from 'ai';
 import type { AgentSummary, MessageMetadata, TurnEvent } from 'mooring-client';
 import type { MooringChat, QueuedMessage } from 'mooring-client/react';
+import { PLACEHOLDER_TEXT } from '../../src/protocol.js';
 import { endingOf, wordsOf } from './words.js';
 
 export type ChatMessage = UIMessage<MessageMetadata>;
@@ -76,9 +77,28 @@ function answerEntry(
   const { agent, turnId = '' } = metadata;
   const status = metadata.status ?? (isOpen ? 'streaming' : 'completed');
   const author = agents.find((each) => each.id === agent)?.name ?? agent;
-  const actions: EntryAction[] = status === 'streaming' ? [] : ['copy'];
+  const note = endingOf(status, ends[turnId]);
+  const shown = status === 'completed' ? parts : withoutPlaceholder(parts);
+  const actions: EntryAction[] = status === 'streaming' || shown.length === 0 ? [] : ['copy'];
   if (canRetry && status !== 'streaming') actions.push('retry');
-  return { id, role: 'assistant', status, parts, author, note: endingOf(status, ends[turnId]), actions };
+  return { id, role: 'assistant', status, parts: shown, author, note, actions };
+}
+
+/** What the model is told in place of an answer that never came is not what a person should read: the note says why. */
+function withoutPlaceholder(parts: ChatMessage['parts']): ChatMessage['parts'] {
+  const isPlaceholder = (part: ChatMessage['parts'][number]): boolean =>
+    part.type === 'text' && part.text === PLACEHOLDER_TEXT;
+  return parts.some(isPlaceholder) ? parts.filter((part) => !isPlaceholder(part)) : parts;
+}
+
+/** What was answered, and why it is not a whole answer, for those who hear it. */
+export function wordsOfAnswer(
+  { parts, metadata = {} }: ChatMessage,
+  ends: Readonly<Record<string, TurnEvent>>,
+): string {
+  const { status = 'completed', turnId = '' } = metadata;
+  const text = textOf({ parts: status === 'completed' ? parts : withoutPlaceholder(parts) });
+  return [text, endingOf(status, ends[turnId])].filter(Boolean).join(' ');
 }
 
 /** The text of an entry, without its thoughts and tools. */

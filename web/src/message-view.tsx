@@ -28,8 +28,6 @@ export const MessageView = memo(Message, isSame);
 function Message({ entry, isEditing, onAction, onEdited }: Props): ReactNode {
   const { id, role, status, parts, author, note, actions } = entry;
   const isWaiting = status === 'streaming' && !speaks(parts);
-  // A person's has its place in any case: nothing below moves when it can be edited.
-  const hasFooter = !isEditing && (role === 'user' || note !== undefined || actions.length > 0);
   return (
     <li
       data-testid="message"
@@ -44,7 +42,8 @@ function Message({ entry, isEditing, onAction, onEdited }: Props): ReactNode {
       ) : (
         <div className="body">{parts.map((part, index) => partOf(part, index, entry))}</div>
       )}
-      {hasFooter && (
+      {/* Also where it is empty: nothing moves when something can be done about it, such as at the end of an answer. */}
+      {!isEditing && (
         <p className="note">
           {note && <span>{note}</span>}
           {actions.map((action) =>

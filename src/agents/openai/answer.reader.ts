@@ -54,12 +54,16 @@ export class AnswerReader implements Receiver {
   onData(bytes: Buffer): void {
     if (this.#settled) return;
     if (isRefusal(this.#response)) {
-      this.#refusal.push(bytes);
+      this.#refusal.push(Buffer.from(bytes));
       if (sizeOf(this.#refusal) >= LONGEST_REFUSAL) this.#refused();
-    } else if (this.#pieces.push(bytes) === 1) {
+    } else {
       // Vendors wrap each token into an HTTP chunk of its own: those of one read are taken together.
-      queueMicrotask(() => this.#step(() => this.#write()));
+      this.#pieces.push(bytes);
     }
+  }
+
+  onRead(): void {
+    this.#step(this.#write);
   }
 
   onEnd(): void {
@@ -78,7 +82,7 @@ export class AnswerReader implements Receiver {
     this.#ended();
     // Cut within its words: the status says enough.
     if (isRefusal(this.#response)) return this.#refused();
-    this.#step(() => this.#write());
+    this.#step(this.#write);
     this.fail(toNetworkError(error));
   }
 
@@ -95,7 +99,7 @@ export class AnswerReader implements Receiver {
     this.fail(toRefusal(status, headers, Buffer.concat(this.#refusal).toString(), this.apiKey));
   }
 
-  #write(): void {
+  readonly #write = (): void => {
     if (this.#settled || this.#pieces.length === 0) return;
     const pieces = this.#pieces;
     this.#pieces = [];
@@ -108,7 +112,7 @@ export class AnswerReader implements Receiver {
     }
     if (this.chat.done) this.#finish();
     else if (this.#hasContent && bytes.length < SMALL_READ) this.#hold();
-  }
+  };
 
   #take(): void {
     for (const part of this.chat.take()) {

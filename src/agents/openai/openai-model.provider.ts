@@ -1,5 +1,5 @@
 import type { FlushClock } from '../../streaming/flush.clock.js';
-import { ModelProvider, type ModelPart, type ModelRequest } from '../model.provider.js';
+import { ModelProvider, type ModelPart, type ModelRequest, type ModelSystem } from '../model.provider.js';
 import { callIdsOf, toRequestBody } from './chat.request.js';
 import { AnswerReader } from './answer.reader.js';
 import { ChatStream } from './chat.stream.js';
@@ -19,6 +19,7 @@ export interface Vendor {
  */
 export class OpenAiModelProvider extends ModelProvider {
   readonly description: string;
+  override readonly system: ModelSystem;
   readonly #origin: string;
   readonly #path: string;
   readonly #headers: Record<string, string>;
@@ -31,8 +32,15 @@ export class OpenAiModelProvider extends ModelProvider {
   ) {
     super();
     const { baseUrl, apiKey, model } = vendor;
-    const { protocol, host, pathname, origin, search } = new URL(baseUrl);
+    const { protocol, host, hostname, port, pathname, origin, search } = new URL(baseUrl);
     this.description = `${model} at ${protocol}//${host}${pathname}`;
+    this.system = {
+      // Whose protocol it is; who answers it is told by the address.
+      provider: 'openai',
+      model,
+      address: hostname,
+      port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    };
     this.#origin = origin;
     this.#path = `${pathname.replace(/\/+$/, '')}/chat/completions${search}`;
     this.#headers = {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { DirectReads } from './direct.reads.js';
 
 /** What Node has no public name for: a socket's end of the operating system. Absent once it is closed. */
 interface Handle {
@@ -35,21 +36,32 @@ export interface VendorResponse {
 /** Is told of one response, in this order; after `onEnd` or `onError` of nothing more. */
 export interface Receiver {
   onResponse(response: VendorResponse): void;
+  /** @param bytes hold until {@link onRead}, or what comes instead of it: the next read writes over them */
   onData(bytes: Buffer): void;
+  /** All that one read of the socket brought has been told. */
+  onRead(): void;
   onEnd(): void;
   onError(error: Error): void;
 }
 
 /** The connections to a vendor. The caller limits how long anything may take. */
 export class VendorConnections {
-  readonly #open = buildConnector({});
+  readonly #reads = new DirectReads(
+    (socket) => {
+      this.#reading = socket;
+      this.#receiver = undefined;
+    },
+    () => this.#receiver?.onRead(),
+  );
+  readonly #open = buildConnector({ onread: this.#reads.options } as buildConnector.BuildOptions);
   readonly #agent = new Agent({
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: (options, callback) => this.#connect(options, callback),
   });
-  /** The one whose bytes are just being handed on. */
+  /** The one whose bytes are just being handed on, and who was told of them. */
   #reading?: Socket;
+  #receiver?: Receiver;
 
   /**
    * Sends a request. Its response is handed on as undici parses it: a stream in between costs more than that.
@@ -71,7 +83,10 @@ export class VendorConnections {
         const connection = new Connection(this.#reading);
         if (status >= 200) receiver.onResponse({ status, headers, connection });
       },
-      onResponseData: (_, bytes) => receiver.onData(bytes),
+      onResponseData: (_, bytes) => {
+        this.#receiver = receiver;
+        receiver.onData(bytes);
+      },
       onResponseEnd: () => receiver.onEnd(),
       onResponseError: (_, error) => receiver.onError(error),
     });
@@ -84,8 +99,7 @@ export class VendorConnections {
   #connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
     this.#open(options, (...[error, socket]) => {
       if (error) return callback(error, null);
-      // Before undici's own listener, which then hands the bytes on.
-      socket.on('readable', () => (this.#reading = socket));
+      this.#reads.attach(socket);
       callback(null, socket);
     });
   }

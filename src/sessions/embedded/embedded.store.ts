@@ -1,20 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../../config.js';
-import {
-  LIMITS,
-  type EventPacket,
-  type LogEntry,
-  type Position,
-  type SessionEvent,
-} from '../../protocol.js';
+import { LIMITS, type EventPacket, type LogEntry, type Position, type SessionEvent } from '../../protocol.js';
 import { mergeEvents } from '../coalescer.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '../reading.js';
 import { RequestError } from '../request.error.js';
 import type { Command, Outcome } from '../session.command.js';
 import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
-import { appendToTurn, decide, type Lookup } from '../session.rules.js';
+import { decide, endTurn, extendTurn, type Lookup } from '../session.rules.js';
 import {
   SessionDamaged,
   SessionStore,
@@ -111,8 +105,11 @@ export class EmbeddedStore extends SessionStore {
     return this.sessions.run(sessionId, (active) => {
       const running = active?.session.running;
       if (!active?.claimed || active.fence !== fence || !running) return { kind: 'deposed' };
-      const change = appendToTurn(active.session, running, entries, end, this.sessions.clock.iso());
-      return this.sessions.apply(active, change, end ? 'ended' : 'goes-on').then(appended);
+      const { sessions } = this;
+      const { session } = active;
+      if (!end) return sessions.apply(active, extendTurn(session, entries), 'goes-on').then(appended);
+      const change = endTurn(session, running, entries, end, sessions.clock.iso());
+      return sessions.apply(active, change, 'ended').then(appended);
     });
   }
 

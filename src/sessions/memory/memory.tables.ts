@@ -257,7 +257,7 @@ function stateOf({ attached, session }: Rows): SessionPresence {
 }
 
 function listed({ session, attached }: Rows): ListedSession {
-  const { sessionId, agent, title, running, updatedAt } = session;
+  const { sessionId, agent, title, running, updatedAt, createdAt, used } = session;
   return {
     sessionId,
     agent: agent.id,
@@ -266,6 +266,8 @@ function listed({ session, attached }: Rows): ListedSession {
     busy: isBusy(session),
     ...(running ? { turn: running.turnId } : {}),
     updatedAt,
+    createdAt,
+    ...(used ? { used } : {}),
   };
 }
 

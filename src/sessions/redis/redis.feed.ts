@@ -2,21 +2,28 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { EventPacket } from '../../protocol.js';
 import { KeyedQueue } from '../keyed.queue.js';
 import { SessionFeed } from '../session.feed.js';
+import { StoreUnavailable } from '../session.store.js';
 import { RedisNodes } from './redis.nodes.js';
 import { RedisSessions } from './redis.sessions.js';
 
 /** So many sessions at once are told that this node is back. */
 const REJOIN_AT_ONCE = 64;
+/** How long after a failure it is tried again. */
+const REJOIN_AGAIN_MS = 500;
 
 /** Which sessions this node has sockets of is kept with each session, so that whoever changes it knows whom to tell. */
 @Injectable()
 export class RedisFeed extends SessionFeed {
   readonly #logger = new Logger(RedisFeed.name);
   readonly #subscribed = new Set<string>();
+  /** Left here while Redis could not be told so. */
+  readonly #owed = new Set<string>();
   /** Binding and unbinding of one session, in their order. */
   readonly #queue = new KeyedQueue();
   #listener: (packet: EventPacket) => void = () => undefined;
   #gap: (sessionId: string) => void = () => undefined;
+  #rejoining?: Promise<void>;
+  #again = false;
 
   constructor(
     private readonly sessions: RedisSessions,
@@ -25,7 +32,7 @@ export class RedisFeed extends SessionFeed {
     super();
     sessions.onPublished((packet) => this.#take(packet));
     nodes.onPackets((packet) => this.#take(packet));
-    nodes.onGap(() => this.#rejoin());
+    nodes.onGap(() => void this.#rejoin());
     nodes.onDeath((node) => this.#bury(node));
     sessions.link.onRestarted(() => this.#rejoin());
   }
@@ -39,9 +46,7 @@ export class RedisFeed extends SessionFeed {
 
   async unsubscribe(sessionId: string): Promise<void> {
     this.#subscribed.delete(sessionId);
-    await this.#alone(sessionId, async () => {
-      if (!this.#subscribed.has(sessionId)) await this.#detach(sessionId, this.sessions.link.node);
-    });
+    await this.#alone(sessionId, () => this.#leave(sessionId));
   }
 
   onEvents(listener: (packet: EventPacket) => void): void {
@@ -63,19 +68,46 @@ export class RedisFeed extends SessionFeed {
     if (this.#subscribed.has(packet.sessionId)) this.#listener(packet);
   }
 
-  /** Whatever was missed meanwhile is read from the logs. */
-  async #rejoin(): Promise<void> {
-    const sessions = [...this.#subscribed];
-    for (let begin = 0; begin < sessions.length; begin += REJOIN_AT_ONCE) {
-      await Promise.all(
-        sessions.slice(begin, begin + REJOIN_AT_ONCE).map(async (sessionId) => {
-          if (!this.#subscribed.has(sessionId)) return;
-          await this.#alone(sessionId, () => this.#attach(sessionId)).catch((error: unknown) =>
-            this.#logger.warn(`a session could not be bound again: ${String(error)}`),
-          );
-          if (this.#subscribed.has(sessionId)) this.#gap(sessionId);
-        }),
+  /** Whatever was missed meanwhile is read from the logs. One at a time; what came during one is seen to by the next. */
+  #rejoin(): Promise<void> {
+    this.#again = true;
+    return (this.#rejoining ??= this.#rejoinAll().finally(() => (this.#rejoining = undefined)));
+  }
+
+  async #rejoinAll(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      const sessions = [...this.#subscribed, ...this.#owed];
+      for (let begin = 0; begin < sessions.length; begin += REJOIN_AT_ONCE) {
+        await Promise.all(
+          sessions.slice(begin, begin + REJOIN_AT_ONCE).map((sessionId) => this.#rejoinOne(sessionId)),
+        );
+      }
+    }
+  }
+
+  async #rejoinOne(sessionId: string): Promise<void> {
+    try {
+      await this.#alone(sessionId, () =>
+        this.#subscribed.has(sessionId) ? this.#attach(sessionId) : this.#leave(sessionId),
       );
+      if (this.#subscribed.has(sessionId)) this.#gap(sessionId);
+    } catch (error) {
+      if (this.sessions.link.closed) return;
+      this.#logger.warn(`a session could not be bound again: ${String(error)}`);
+      setTimeout(() => void this.#rejoin(), REJOIN_AGAIN_MS).unref();
+    }
+  }
+
+  /** What cannot be told now is owed: a session must not look attached for ever. */
+  async #leave(sessionId: string): Promise<void> {
+    if (this.#subscribed.has(sessionId)) return void this.#owed.delete(sessionId);
+    try {
+      await this.#detach(sessionId, this.sessions.link.node);
+      this.#owed.delete(sessionId);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      this.#owed.add(sessionId);
     }
   }
 
@@ -94,7 +126,12 @@ export class RedisFeed extends SessionFeed {
   async #attach(sessionId: string): Promise<void> {
     const keys = this.sessions.keysOf(sessionId);
     const { link } = this.sessions;
-    await link.onSession('attach', keys, [sessionId], [this.sessions.keys.held(keys.partition, link.node)]);
+    const held = this.sessions.keys.held(keys.partition, link.node);
+    for (;;) {
+      const [reply] = await link.onSession('attach', keys, [sessionId], [held]);
+      // One that Redis lost: its owner, on whatever node, may be about to write it anew.
+      if (reply !== 'absent' || (await link.settled())) return;
+    }
   }
 
   async #detach(sessionId: string, node: string): Promise<void> {

@@ -25,6 +25,8 @@ export interface SessionKeys {
 export interface PartitionKeys {
   /** String: the run of Redis under which its histories are whole. */
   generation: string;
+  /** String: since when it is that run, epoch milliseconds. */
+  since: string;
   /** Sorted set: session ids by `updatedAt`. */
   all: string;
   /** Sorted sets: detached idle sessions by `idleSince`; those without a message apart, as they expire sooner. */
@@ -66,6 +68,7 @@ export class RedisKeys {
     const tag = tagOf(partition);
     return {
       generation: `${tag}:generation`,
+      since: `${tag}:since`,
       all: `${tag}:all`,
       idle: `${tag}:idle`,
       empty: `${tag}:empty`,
@@ -78,6 +81,11 @@ export class RedisKeys {
   /** Sorted set: a subject's sessions in a partition, by `updatedAt`. */
   owned(partition: number, subject: string): string {
     return `${tagOf(partition)}:owned:${subject}`;
+  }
+
+  /** String: a session of this subject is being made. */
+  making(subject: string): string {
+    return `${tagOf(hashOf(subject) % this.partitions)}:making:${subject}`;
   }
 
   /** Hash: day → tokens that a subject used in a partition's sessions. */

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { Ending } from '../session.js';
+import type { Ending, PlacedMessage } from '../session.js';
 import { beginTurn } from '../session.rules.js';
 import { TurnLease, type DeposedHandler, type NextTurn, type StopHandler } from '../turn.lease.js';
 import { LEASE_MS, RedisLeases } from './redis.leases.js';
 import { RedisNodes } from './redis.nodes.js';
 import { numbered, readEvents } from './redis.record.js';
-import { RedisSessions, type Decided } from './redis.sessions.js';
+import { fieldOf, readRequest, RedisSessions, type Decided } from './redis.sessions.js';
 
 /** How often nodes look for turns whose owner is gone. */
 const DUE_MS = 500;
@@ -40,6 +40,7 @@ export class RedisTurnLease extends TurnLease {
   async next(sessionId: string, fence: number): Promise<NextTurn> {
     const lease = this.leases.find(sessionId, fence);
     if (!lease) return { kind: 'deposed' };
+    let asked: PlacedMessage[] = [];
     const { result, committed } = await this.sessions.change<NextTurn>(
       sessionId,
       [],
@@ -49,11 +50,12 @@ export class RedisTurnLease extends TurnLease {
         const { running, agent } = session;
         if (running) {
           const events = await this.#eventsSince(sessionId, running.startSeq);
-          lease.began(session, events);
+          lease.began(session, events, []);
           return { result: { kind: 'abandoned', turn: running, agent, events } };
         }
         const change = beginTurn(session, this.sessions.clock.iso());
         if (change?.session.running) {
+          asked = change.messages ?? [];
           return { result: { kind: 'turn', turn: change.session.running, agent }, change };
         }
         // The lease goes in the step that finds nothing waiting, so that no later send can be missed.
@@ -71,9 +73,11 @@ export class RedisTurnLease extends TurnLease {
       const { packet } = committed;
       // Accepted events may have come between what was read and the begin, of which the script knows the place.
       const turn = { ...result.turn, startSeq: packet.to };
-      const loaded = await this.sessions.load(sessionId);
-      if (loaded.session?.running?.turnId === turn.turnId) {
-        lease.began(loaded.session, numbered(packet.events, packet.from));
+      const loaded = await this.sessions.load(sessionId, [['requests', fieldOf(turn.request)]]);
+      if (loaded.session && loaded.session.running?.turnId === turn.turnId) {
+        const record = readRequest(loaded.fields[0], undefined);
+        lease.began(loaded.session, numbered(packet.events, packet.from), record ? [record] : []);
+        this.leases.remember(sessionId, asked);
         return { ...result, turn: loaded.session.running };
       }
       return { ...result, turn };
@@ -98,7 +102,8 @@ export class RedisTurnLease extends TurnLease {
         return reply[1] as string[];
       }),
     );
-    return found.flat();
+    // Redis may have been found to be another run by asking it.
+    return this.nodes.steady ? found.flat() : [];
   }
 
   async stop(sessionId: string, turnId: string, ending: Ending): Promise<Ending | undefined> {

@@ -1,9 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { SessionEvent } from '../../protocol.js';
-import type { PlacedMessage, Session } from '../session.js';
+import type { PlacedMessage, RequestRecord, Session } from '../session.js';
 import { StoreUnavailable } from '../session.store.js';
 import { recordFields, versionOf } from './redis.record.js';
-import { KEY, RedisSessions, type RedisCommand, type Word } from './redis.sessions.js';
+import { KEY, RedisSessions, requestCommand, type RedisCommand, type Word } from './redis.sessions.js';
 
 /** So long a lease lasts, by Redis's clock: a dead owner's turns are taken over after it. */
 export const LEASE_MS = 2_000;
@@ -20,6 +20,8 @@ export class RedisLease {
   session?: Session;
   /** The events of the running turn. */
   log: SessionEvent[] = [];
+  /** Those of its open turns: repeated, they are answered with the same turns. */
+  requests: RequestRecord[] = [];
   readonly messages = new Map<number, PlacedMessage>();
   /** On this process's monotonic clock: until then nobody else can have it. */
   validUntil: number;
@@ -36,14 +38,16 @@ export class RedisLease {
     this.validUntil = askedAt + LEASE_MS - MARGIN_MS;
   }
 
-  began(session: Session, log: SessionEvent[]): void {
+  began(session: Session, log: SessionEvent[], requests: RequestRecord[]): void {
     this.session = session;
     this.log = log;
+    this.requests = requests;
   }
 
   ended(): void {
     this.session = undefined;
     this.log = [];
+    this.requests = [];
     this.messages.clear();
   }
 }
@@ -135,6 +139,7 @@ export class RedisLeases {
         ['HSET', KEY.places, message.id, position],
       );
     }
+    for (const record of lease.requests) commands.push(requestCommand(record));
     if (first) {
       const events = JSON.stringify(log.map(({ seq: _seq, ...event }) => event));
       commands.push(['XADD', KEY.log, `${seq}-0`, 'from', first.seq - 1, 'events', events, 'sealed', '']);

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as setTimeoutOf } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
@@ -10,6 +11,11 @@ import { parseRedisUrl } from '../../redis.url.js';
 /** A command without an answer by then counts as lost. Sends carry the same limit, and are not made later. */
 export const ANSWER_MS = 1_000;
 const RECONNECT_MS = { first: 50, most: 500 };
+/** A connection on which nothing was answered for so long is replaced. */
+const SILENT_MS = 3_000;
+/** The longest that an answer may take from which the time is learned. */
+const PROMPT_MS = 250;
+const JOIN_AGAIN_MS = 250;
 
 export type ScriptReply = readonly unknown[];
 
@@ -39,7 +45,10 @@ export class RedisLink {
   readonly #restarted: (() => Promise<void>)[] = [];
   #runs: string[] | undefined;
   #joining?: Promise<void>;
+  #rejoining?: NodeJS.Timeout;
   #settledAt = 0;
+  /** On this process's monotonic clock: when Redis answered last, or was connected to. */
+  #lastAnswer = 0;
   /** What Redis's clock is ahead of this process's monotonic one, milliseconds. */
   #ahead = performance.timeOrigin;
   #closed = false;
@@ -56,7 +65,10 @@ export class RedisLink {
       this.#hashes.set(name as ScriptName, createHash('sha1').update(text).digest('hex'));
     }
     this.#client = this.connect('commands');
-    this.#client.on('ready', () => void this.#join().catch(() => undefined));
+    this.#client.on('ready', () => {
+      this.#lastAnswer = performance.now();
+      void this.#join().catch(() => undefined);
+    });
     this.#client.on('close', () => (this.#runs = undefined));
   }
 
@@ -84,7 +96,12 @@ export class RedisLink {
     return Math.round(performance.now() + this.#ahead);
   }
 
-  /** Waits out the moment after Redis was found to have been restarted: owners may be writing anew what it lost. */
+  /** Redis was restarted a moment ago: what it does not hold may be about to be written anew. */
+  get settling(): boolean {
+    return performance.now() < this.#settledAt;
+  }
+
+  /** Waits out that moment. @returns false where it had to be waited for: whoever missed something looks again */
   async settled(): Promise<boolean> {
     const waitMs = this.#settledAt - performance.now();
     if (waitMs <= 0) return true;
@@ -92,7 +109,7 @@ export class RedisLink {
     return false;
   }
 
-  /** Called, and waited for, when Redis was restarted since this process last spoke to it. */
+  /** Called when Redis was restarted since this process last spoke to it. */
   onRestarted(listener: () => Promise<void>): void {
     this.#restarted.push(listener);
   }
@@ -151,8 +168,11 @@ export class RedisLink {
     if (!this.#runs) throw new StoreUnavailable('not connected to Redis');
     this.commands += 1;
     try {
-      return await ask(this.#client);
+      const answer = await ask(this.#client);
+      this.#lastAnswer = performance.now();
+      return answer;
     } catch (error) {
+      this.#replaceSilent(error);
       throw new StoreUnavailable(error);
     }
   }
@@ -166,13 +186,16 @@ export class RedisLink {
     return this.#runs !== undefined;
   }
 
+  /** Half of what an answer took is how far this may be off: one that took long tells nothing. */
   learnTime(redisNow: number, askedAt: number): void {
-    this.#ahead = redisNow - (askedAt + performance.now()) / 2;
+    const answeredAt = performance.now();
+    if (answeredAt - askedAt <= PROMPT_MS) this.#ahead = redisNow - (askedAt + answeredAt) / 2;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#runs = undefined;
+    clearTimeout(this.#rejoining);
     this.#client.disconnect();
     await this.#joining?.catch(() => undefined);
   }
@@ -184,11 +207,23 @@ export class RedisLink {
   ): Promise<unknown> {
     this.commands += 1;
     try {
-      return await this.#client.evalsha(this.#hashes.get(name) ?? '', keys.length, ...keys, ...words);
+      const reply = await this.#client.evalsha(this.#hashes.get(name) ?? '', keys.length, ...keys, ...words);
+      this.#lastAnswer = performance.now();
+      return reply;
     } catch (error) {
       if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return 'unknown script';
+      this.#replaceSilent(error);
       throw new StoreUnavailable(error);
     }
+  }
+
+  /** A connection over which nothing comes any more may be dead without either end knowing. */
+  #replaceSilent(error: unknown): void {
+    if (!(error instanceof Error) || error.message !== 'Command timed out') return;
+    if (performance.now() - this.#lastAnswer < SILENT_MS || !(this.#client instanceof Redis)) return;
+    this.#lastAnswer = performance.now();
+    this.#logger.warn('Redis does not answer: connecting anew');
+    this.#client.disconnect(true);
   }
 
   /** Finds out which run of Redis answers, once at a time, and hands it the scripts. */
@@ -197,7 +232,6 @@ export class RedisLink {
   }
 
   async #begin(): Promise<void> {
-    const before = this.#runs;
     try {
       const masters = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
       const runs = new Map<string, string>();
@@ -212,26 +246,32 @@ export class RedisLink {
       const asked = performance.now();
       const [seconds, micros] = await masters[0]!.time();
       this.learnTime(Number(seconds) * 1000 + Math.floor(Number(micros) / 1000), asked);
-      let changed = false;
+      let ageMs = Infinity;
       for (const partition of this.keys.allPartitions()) {
-        const { generation } = this.keys.partition(partition);
-        const begun = await this.#client.evalsha(
+        const { generation, since } = this.keys.partition(partition);
+        const age = await this.#client.evalsha(
           this.#hashes.get('begin') ?? '',
-          1,
+          2,
           generation,
+          since,
           found[partition] ?? '',
         );
-        changed ||= begun === 1;
+        ageMs = Math.min(ageMs, Number(age));
       }
+      // Whoever found the restart first: for everybody it is as long ago.
+      this.#settledAt = performance.now() + this.timing.settleMs - ageMs;
       this.#runs = found;
-      if (changed || (before && before.some((run, partition) => run !== found[partition]))) {
-        this.#settledAt = performance.now() + this.timing.settleMs;
-      }
     } catch (error) {
       this.#runs = undefined;
+      // The connection may stand, so that nothing else would ask again.
+      clearTimeout(this.#rejoining);
+      if (!this.#closed) {
+        this.#rejoining = setTimeoutOf(() => void this.#join().catch(() => undefined), JOIN_AGAIN_MS).unref();
+      }
       throw new StoreUnavailable(error);
     }
-    await this.#tellRestarted();
+    // Not waited for: those that listen ask Redis, and may have to join once more.
+    void this.#tellRestarted();
   }
 
   #lastTold?: string;

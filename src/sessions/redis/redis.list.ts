@@ -1,17 +1,27 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
 import { isBusy, type Session } from '../session.js';
-import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
+import {
+  presenceOf,
+  StoreUnavailable,
+  type Census,
+  type ListedSession,
+  type ListQuery,
+} from '../session.store.js';
 import type { RedisKeys } from './redis.keys.js';
 import { RedisLink } from './redis.link.js';
 import { parse, type Body } from './redis.record.js';
 
+/** For how long one session may be in the making, and how often whoever waits looks. */
+const MAKING_MS = 2_000;
+const MAKING_RETRY_MS = 10;
 /** What is looked at beyond a page. */
 const LOOK_AT = 100;
 
 interface Ranked {
   sessionId: string;
-  /** `updatedAt`, epoch milliseconds. */
+  /** `updatedAt`, or since when it is idle; epoch milliseconds. */
   score: number;
 }
 
@@ -78,6 +88,32 @@ export class RedisList {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
+  /**
+   * One session of a subject is made after the other, where its sessions lie in several partitions: each counts for the
+   * next. Where it is one partition the script that makes a session counts by itself.
+   * @throws StoreUnavailable
+   */
+  async alone<T>(subject: string, task: () => Promise<T>): Promise<T> {
+    if (this.#keys.partitions === 1) return task();
+    const key = this.#keys.making(subject);
+    const mine = this.link.node;
+    for (let waitedMs = 0; !(await this.#take(key, mine)); waitedMs += MAKING_RETRY_MS) {
+      if (waitedMs > MAKING_MS)
+        throw new StoreUnavailable('too many sessions are made for one owner at once');
+      await setTimeout(MAKING_RETRY_MS);
+    }
+    try {
+      return await task();
+    } finally {
+      await this.link.command((client) => client.del(key));
+    }
+  }
+
+  /** It goes by itself where whoever took it does not come back. */
+  async #take(key: string, mine: string): Promise<boolean> {
+    return (await this.link.command((client) => client.set(key, mine, 'PX', MAKING_MS, 'NX'))) === 'OK';
+  }
+
   async #ranked(
     partition: number,
     subject: string | undefined,
@@ -105,14 +141,18 @@ export class RedisList {
   }
 
   async #idle(before: { withMessages: number; empty: number }, limit: number): Promise<ListedSession[]> {
-    const ids = await this.#each(async (partition) => {
+    const found = await this.#each(async (partition) => {
       const { idle, empty } = this.#keys.partition(partition);
-      const under = (key: string, time: number): Promise<string[]> =>
-        this.link.command((client) => client.zrange(key, '-inf', `(${time}`, 'BYSCORE', 'LIMIT', 0, limit));
+      const under = async (key: string, time: number): Promise<Ranked[]> =>
+        pairs(
+          await this.link.command((client) =>
+            client.zrange(key, '-inf', `(${time}`, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES'),
+          ),
+        );
       return [...(await under(idle, before.withMessages)), ...(await under(empty, before.empty))];
     });
-    const ranked = ids.flat().slice(0, limit);
-    return this.#describe(ranked.map((sessionId) => ({ sessionId, score: 0 })));
+    const longestFirst = found.flat().sort((a, b) => newestFirst(b, a));
+    return this.#describe(longestFirst.slice(0, limit));
   }
 
   async #describe(ranked: readonly Ranked[]): Promise<ListedSession[]> {
@@ -134,6 +174,8 @@ export class RedisList {
           busy: isBusy(body as unknown as Session),
           turn: body.running?.turnId,
           updatedAt: body.updatedAt,
+          createdAt: body.createdAt,
+          ...(body.used ? { used: body.used } : {}),
         },
       ];
     });

@@ -38,7 +38,7 @@ export class RedisNodes extends StoreEngine implements OnApplicationBootstrap {
   readonly #renewal = new PeriodicTask(() => this.#renew());
   readonly #asked = new Map<string, (ending: Ending | undefined) => void>();
   #packets: (packet: EventPacket) => void = () => undefined;
-  #gaps: () => Promise<void> = () => Promise.resolve();
+  #gaps: () => void = () => undefined;
   #deaths: (node: string) => Promise<void> = () => Promise.resolve();
   #stop: StopHandler = () => Promise.resolve(undefined);
   #known = false;
@@ -80,8 +80,9 @@ export class RedisNodes extends StoreEngine implements OnApplicationBootstrap {
     await this.link.close();
   }
 
-  /** False while Redis was lately out of this node's reach. */
+  /** False while Redis was lately out of this node's reach, or was restarted: owners may not have renewed yet. */
   get steady(): boolean {
+    if (this.link.settling) return false;
     const now = performance.now();
     const { steadyMs } = this.link.timing;
     return now - this.#answeringSince >= steadyMs && now - this.#lastAnswer < LEASE_MS;
@@ -92,7 +93,7 @@ export class RedisNodes extends StoreEngine implements OnApplicationBootstrap {
   }
 
   /** Called when packets may have been lost, or others have taken this node for dead. */
-  onGap(listener: () => Promise<void>): void {
+  onGap(listener: () => void): void {
     this.#gaps = listener;
   }
 
@@ -140,8 +141,10 @@ export class RedisNodes extends StoreEngine implements OnApplicationBootstrap {
         string[],
       ];
       this.link.learnTime(now, askedAt);
+      // What was sent meanwhile may have been lost, and what this node wrote of its sockets as well.
+      const away = this.#answeringSince === Infinity;
       this.#answered();
-      if (this.#known && known === 0) await this.#gaps();
+      if (this.#known && (away || known === 0)) this.#gaps();
       this.#known = true;
       if (this.steady) for (const each of dead) await this.#bury(each);
       await this.#listen();
@@ -187,7 +190,7 @@ export class RedisNodes extends StoreEngine implements OnApplicationBootstrap {
     try {
       await this.#subscriber.subscribe(this.link.keys.channel(this.link.node));
       this.#heard = this.#sent;
-      await this.#gaps();
+      this.#gaps();
     } catch (error) {
       this.#logger.debug(`subscribing failed: ${String(error)}`);
     }

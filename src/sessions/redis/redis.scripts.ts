@@ -267,10 +267,11 @@ local held = redis.call('HGET', KEYS[2], 'held')
 if not held then return {'no'} end
 local free = redis.call('ZSCORE', KEYS[12], ARGV[4])
 if held ~= '0' and free and tonumber(free) > now() then return {'no'} end
-local fence = redis.call('HINCRBY', KEYS[2], 'fence', 1)
-redis.call('HSET', KEYS[2], 'held', fence, 'owner', ARGV[3], 'appends', 0, 'appendFrom', 0)
+-- By the clock, so that Redis with older data than it had gives no fence that somebody has already.
+local fence = text(math.max(tonumber(redis.call('HGET', KEYS[2], 'fence')) + 1, now()))
+redis.call('HSET', KEYS[2], 'fence', fence, 'held', fence, 'owner', ARGV[3], 'appends', 0, 'appendFrom', 0)
 redis.call('ZADD', KEYS[12], text(now() + tonumber(ARGV[5])), ARGV[4])
-return {'ok', fence}
+return {'ok', tonumber(fence)}
 `;
 
 /** ARGV: [4] id [5] fence. */
@@ -316,12 +317,14 @@ const RESTORE =
   PRELUDE +
   SESSION +
   `
-local fence, born, nodes = unpack(redis.call('HMGET', KEYS[2], 'fence', 'born', 'nodes'))
+local fence, born, nodes, appends, epoch = unpack(redis.call('HMGET', KEYS[2], 'fence', 'born', 'nodes', 'appends', 'epoch'))
 -- Somebody went on with it, or made another one of that id.
 if fence and (tonumber(fence) > tonumber(ARGV[5]) or born ~= ARGV[7]) then return {'deposed'} end
+-- Asked twice, since the first answer did not come: what was written since then stays.
+if fence == ARGV[5] and tonumber(appends) >= tonumber(ARGV[9]) then return {'done', epoch} end
 redis.call('DEL', KEYS[3])
 redis.call('HINCRBY', KEYS[2], 'revision', 1)
-redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'generation', ARGV[1], 'seq', ARGV[8], 'nodes', nodes or '', 'left', 0,
+redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'generation', ARGV[1], 'seq', ARGV[8], 'nodes', nodes or '', 'left', text(now()),
   'born', ARGV[7], 'fence', ARGV[5], 'held', ARGV[5], 'owner', ARGV[3], 'appends', ARGV[9], 'appendFrom', ARGV[8], 'last', '', 'lastFrom', 0)
 local at = 10
 while at <= #ARGV do
@@ -339,13 +342,13 @@ index(ARGV[4])
 return {'done', ARGV[2]}
 `;
 
-/** A node has a socket on it. KEYS[14]: what the node holds. ARGV: [4] id. */
+/** A node has a socket on it. KEYS[14]: what the node holds. ARGV: [4] id. Reply: `ok`, or `absent`. */
 const ATTACH =
   PRELUDE +
   SESSION +
   `
 local nodes = redis.call('HGET', KEYS[2], 'nodes')
-if not nodes then return {'ok'} end
+if not nodes then return {'absent'} end
 local others = without(nodes, ARGV[3])
 redis.call('HSET', KEYS[2], 'nodes', others == '' and ARGV[3] or (others .. ' ' .. ARGV[3]))
 redis.call('SADD', KEYS[14], ARGV[4])
@@ -391,11 +394,15 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 return {now, known, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[2])))}
 `;
 
-/** KEYS[1]: a generation. ARGV: [1] the run of Redis. Reply: 1 where it was another one. */
+/** KEYS: a generation, since when it is that one. ARGV: [1] the run of Redis. Reply: how long ago it began, ms. */
 const BEGIN = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1])
-return 1
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1])
+  redis.call('SET', KEYS[2], string.format('%.0f', now))
+end
+return now - tonumber(redis.call('GET', KEYS[2]) or now)
 `;
 
 export const SCRIPTS = {

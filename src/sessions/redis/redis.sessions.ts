@@ -109,14 +109,16 @@ export class RedisSessions {
     fields: readonly Field[] = [],
   ): Promise<Loaded | { session?: undefined; gone: string }> {
     const words = fields.flatMap(([of, name]) => [KEY[of].slice(1), name]);
-    const reply = await this.link.onSession('load', this.keys.session(sessionId), words);
-    const record = readRecord(reply[1] as string[]);
-    if (!record) return { gone: (reply[2] as string | null) ?? '' };
-    return {
-      session: await this.sessionOf(sessionId, record),
-      record,
-      fields: reply[2] as (string | null)[],
-    };
+    for (;;) {
+      const reply = await this.link.onSession('load', this.keys.session(sessionId), words);
+      const record = readRecord(reply[1] as string[]);
+      if (record) {
+        const session = await this.sessionOf(sessionId, record);
+        return { session, record, fields: reply[2] as (string | null)[] };
+      }
+      // Its owner may be about to write it anew.
+      if (await this.link.settled()) return { gone: (reply[2] as string | null) ?? '' };
+    }
   }
 
   async sessionOf(sessionId: string, record: StoredRecord): Promise<Session> {
@@ -245,17 +247,7 @@ export class RedisSessions {
         ['HSET', KEY.places, message.id, position],
       );
     }
-    if (change.request) {
-      const field = fieldOf(change.request.request);
-      commands.push([
-        'HSET',
-        KEY.requests,
-        field,
-        JSON.stringify(change.request),
-        turnField(change.request.turnId),
-        field,
-      ]);
-    }
+    if (change.request) commands.push(requestCommand(change.request));
     for (const { request, state } of change.settled ?? []) {
       commands.push(['HSET', KEY.requests, stateField(request), state]);
     }
@@ -313,6 +305,11 @@ export interface Decided<T> {
 }
 
 const DAY_MS = 24 * 3_600_000;
+
+export function requestCommand(record: RequestRecord): RedisCommand {
+  const field = fieldOf(record.request);
+  return ['HSET', KEY.requests, field, JSON.stringify(record), turnField(record.turnId), field];
+}
 
 /** The field of a request among the requests. */
 export function fieldOf({ kind, id }: TurnRequest): string {

@@ -14,7 +14,7 @@ import {
   type Session,
   type TurnEnd,
 } from '../session.js';
-import { appendToTurn, dayOf, decide, type Lookup } from '../session.rules.js';
+import { dayOf, decide, endTurn, type Lookup } from '../session.rules.js';
 import {
   SessionStore,
   type Appended,
@@ -37,6 +37,7 @@ import {
   RedisSessions,
   stateField,
   turnField,
+  type Committed,
   type Decided,
   type Field,
   type Loaded,
@@ -64,8 +65,6 @@ export class RedisStore extends SessionStore {
       const loaded = await this.sessions.load(sessionId);
       if (loaded.session) return loaded.session.closing ? undefined : found(loaded);
       if (!create || this.sessions.isRefused(loaded.gone)) return undefined;
-      // Its owner may be about to write it anew.
-      if (!(await this.sessions.link.settled())) continue;
       const made = await this.#make(sessionId, create(), loaded.gone);
       if (made) return made;
     }
@@ -103,7 +102,7 @@ export class RedisStore extends SessionStore {
         (loaded): Decided<'gone' | 'running'> => {
           const running = loaded?.session.running;
           if (!loaded || !running || loaded.record.held !== fence) return { result: 'gone' };
-          const change = appendToTurn(loaded.session, running, entries, end, this.sessions.clock.iso());
+          const change = endTurn(loaded.session, running, entries, end, this.sessions.clock.iso());
           return { result: 'running', change, seals: true };
         },
         { fence },
@@ -131,6 +130,7 @@ export class RedisStore extends SessionStore {
       LIMITS.snapshotBytes,
     ]);
     const record = readRecord(reply[1] as string[]);
+    if (!record && !(await link.settled())) return this.read(sessionId, position);
     if (!record || record.body.closing) return undefined;
     const session = await this.sessions.sessionOf(sessionId, record);
     const { epoch, seq } = session;
@@ -182,7 +182,8 @@ export class RedisStore extends SessionStore {
     const newest: SizedMessage[] = typeof place === 'string' && index < 0 ? [] : waiting.slice(index + 1);
     const { limit, maxBytes = Infinity } = query;
     let bytes = newest.reduce((sum, each) => sum + each.bytes, 0);
-    for (let end = before; end > 0 && newest.length <= limit && bytes <= maxBytes;) {
+    const goesOn = (): boolean => newest.length <= limit && (bytes <= maxBytes || newest.length < 2);
+    for (let end = before; end > 0 && goesOn();) {
       const begin = Math.max(0, end - MESSAGES_AT_ONCE);
       const placed = await this.#messagesBetween(sessionId, begin, end);
       this.leases.remember(sessionId, placed);
@@ -218,18 +219,14 @@ export class RedisStore extends SessionStore {
       waiting: [],
       metadata,
     };
-    const elsewhere =
-      owner.kind === 'subject' && ownersLimit !== undefined
-        ? await this.lists.ownedElsewhere(owner.sub, sessionId)
-        : 0;
-    const committed = await this.sessions.commit(
-      { session, entries: [] },
-      {
-        gone,
-        ownersLimit:
-          owner.kind === 'subject' && ownersLimit !== undefined ? ownersLimit - elsewhere : undefined,
-      },
-    );
+    const commit = async (): Promise<Committed> => {
+      if (owner.kind !== 'subject' || ownersLimit === undefined) {
+        return this.sessions.commit({ session, entries: [] }, { gone });
+      }
+      const elsewhere = await this.lists.ownedElsewhere(owner.sub, sessionId);
+      return this.sessions.commit({ session, entries: [] }, { gone, ownersLimit: ownersLimit - elsewhere });
+    };
+    const committed = owner.kind === 'subject' ? await this.lists.alone(owner.sub, commit) : await commit();
     if (committed.kind === 'too_many') {
       throw new RequestError(
         'too_many_sessions',

@@ -25,6 +25,12 @@ import {
 export const MESSAGES_PAGE = LIMITS.snapshotMessages + 1;
 
 const LISTED = 'SELECT id, agent_id, title, attached, busy, turn, updated_at FROM sessions';
+/** With what stands in the JSON. A row that was damaged must not end the whole list. */
+const DESCRIBED = LISTED.replace(
+  ' FROM',
+  `, CASE WHEN json_valid(json) THEN json ->> '$.createdAt' END AS created_at,
+  CASE WHEN json_valid(json) THEN json -> '$.used' END AS used FROM`,
+);
 const IDLE = 'attached = 0 AND busy = 0 AND refused_until IS NULL';
 const IN_STATE = {
   attached: 'attached = 1',
@@ -160,7 +166,7 @@ export class SqliteReader {
       where.push('(updated_at, id) < (?, ?)');
       values.push(updatedAt, sessionId);
     }
-    const sql = `${LISTED} WHERE ${where.join(' AND ')} ORDER BY updated_at DESC, id DESC LIMIT ?`;
+    const sql = `${DESCRIBED} WHERE ${where.join(' AND ')} ORDER BY updated_at DESC, id DESC LIMIT ?`;
     const found = this.#listed(sql, ...values, query.limit + 1);
     const sessions = found.slice(0, query.limit);
     const last = sessions.at(-1);
@@ -169,7 +175,7 @@ export class SqliteReader {
 
   /** Two ranges of one index, merged as they are read. */
   #idle(before: { withMessages: number; empty: number }, limit: number): ListedSession[] {
-    const columns = LISTED.replace('SELECT', 'SELECT idle_since,');
+    const columns = DESCRIBED.replace('SELECT', 'SELECT idle_since,');
     const sql = `
       ${columns} WHERE ${IDLE} AND has_message = 1 AND idle_since < ?
       UNION ALL

@@ -11,7 +11,7 @@ import {
 import type { ListedSession } from '../session.store.js';
 import type { LoadedSession, LogSegment } from '../embedded/session.tables.js';
 import { hasMessage } from '../embedded/session.list.js';
-import { toEvents, toMessage, toSessionJson, type SessionJson } from './stored.json.js';
+import { toEvents, toListedUsage, toMessage, toSessionJson, type SessionJson } from './stored.json.js';
 
 /** Rows as SQLite gives them, and what they mean. */
 
@@ -37,6 +37,8 @@ export interface ListedRow {
   busy: number;
   turn: string | null;
   updated_at: string;
+  created_at?: unknown;
+  used?: unknown;
 }
 
 export interface RequestRow {
@@ -74,8 +76,8 @@ export function all<Row>(statement: StatementSync, ...values: SQLInputValue[]): 
  * @param journalFrom of a session that is made: the next journal row; `idleSince` likewise, epoch milliseconds
  */
 export function sessionValues(session: Session, journalFrom: number, idleSince: number): SQLInputValue[] {
-  const { owner, createdAt, nextPosition, running, waiting, closing, metadata } = session;
-  const json: SessionJson = { owner, createdAt, nextPosition, running, waiting, closing, metadata };
+  const { owner, createdAt, nextPosition, running, waiting, closing, metadata, used } = session;
+  const json: SessionJson = { owner, createdAt, nextPosition, running, waiting, closing, metadata, used };
   return [
     session.sessionId,
     owner.kind === 'subject' ? owner.sub : null,
@@ -117,6 +119,8 @@ export function toListed(row: ListedRow): ListedSession {
     busy: row.busy === 1,
     ...(row.turn === null ? {} : { turn: row.turn }),
     updatedAt: row.updated_at,
+    ...(typeof row.created_at === 'string' ? { createdAt: row.created_at } : {}),
+    ...toListedUsage(row.used),
   };
 }
 

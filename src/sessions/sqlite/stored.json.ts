@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SessionEvent, UIMessage } from '../../protocol.js';
+import type { SessionEvent, UIMessage, Usage } from '../../protocol.js';
 import type { Session } from '../session.js';
 import { SessionDamaged } from '../session.store.js';
 import type { PinnedAgent } from '../pinned-agent.js';
@@ -13,7 +13,7 @@ import type { PinnedAgent } from '../pinned-agent.js';
 /** What of a session has no column of its own. */
 export type SessionJson = Pick<
   Session,
-  'owner' | 'createdAt' | 'nextPosition' | 'running' | 'waiting' | 'closing' | 'metadata'
+  'owner' | 'createdAt' | 'nextPosition' | 'running' | 'waiting' | 'closing' | 'metadata' | 'used'
 >;
 
 const MESSAGE = z.looseObject({
@@ -23,6 +23,12 @@ const MESSAGE = z.looseObject({
 });
 
 const REQUEST = z.object({ kind: z.enum(['send', 'retry']), id: z.string() });
+
+const USAGE = z.object({
+  inputTokens: z.number().nonnegative(),
+  outputTokens: z.number().nonnegative(),
+  estimated: z.boolean(),
+});
 
 const SESSION = z.looseObject({
   owner: z.union([
@@ -44,6 +50,7 @@ const SESSION = z.looseObject({
   waiting: z.array(z.looseObject({ turnId: z.string(), request: REQUEST, message: MESSAGE })),
   closing: z.enum(['closed', 'expired']).optional(),
   metadata: z.record(z.string(), z.unknown()).optional(),
+  used: USAGE.optional(),
 });
 
 /** The columns of a session's row that are read with it. */
@@ -72,6 +79,13 @@ export function toSessionJson(row: { json: unknown }): SessionJson {
   const { success, error } = COLUMNS.safeParse(row);
   if (!success) throw new SessionDamaged('session', error);
   return checked('session', SESSION, row.json) as SessionJson;
+}
+
+/** Of a list, which one broken row must not end: what cannot be read is left out. */
+export function toListedUsage(json: unknown): { used?: Usage } {
+  if (typeof json !== 'string') return {};
+  const { data: used } = USAGE.safeParse(parse('session', json));
+  return used ? { used } : {};
 }
 
 /** Not by a schema, as {@link toEvents}: a snapshot has fifty of them, a long answer thousands of events. */

@@ -1,7 +1,15 @@
-import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  HttpStatus,
+  NotFoundException,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { Response } from 'express';
-import { errorPayload } from '../gateway/ack.filter.js';
+import { errorPayload } from './ack.filter.js';
 import type { ErrorCode } from '../protocol.js';
+import { RequestError } from '../sessions/request.error.js';
 
 const STATUS: Record<ErrorCode, number> = {
   unauthorized: 401,
@@ -28,15 +36,19 @@ export class HttpFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     // A stream that has begun cannot be given another status: it ends short, and is asked for again.
     if (response.headersSent) return void response.destroy();
-    if (thrown instanceof HttpException) {
-      response.status(thrown.getStatus()).json(thrown.getResponse());
-      return;
-    }
-    const error = errorPayload(thrown);
-    const status = STATUS[error.code];
+    // What is not there is told alike everywhere, whether it is hidden from the caller or unknown.
+    if (thrown instanceof NotFoundException) return void response.status(404).json(thrown.getResponse());
+    const error = errorPayload(thrown instanceof HttpException ? requestError(thrown) : thrown);
+    const status = thrown instanceof HttpException ? thrown.getStatus() : STATUS[error.code];
     if (error.retryAfterMs !== undefined)
       response.setHeader('Retry-After', Math.ceil(error.retryAfterMs / 1000));
     else if (status === 503) response.setHeader('Retry-After', 1);
     response.status(status).json({ error });
   }
+}
+
+/** The contract has no code of its own for another origin. */
+function requestError(refused: HttpException): RequestError {
+  const isForbidden = (refused.getStatus() as HttpStatus) === HttpStatus.FORBIDDEN;
+  return new RequestError(isForbidden ? 'unauthorized' : 'invalid_payload', refused.message);
 }
