@@ -44,7 +44,8 @@ abstract class SocketClient implements Client {
   handshakeMs = 0;
   #openedAt = 0;
   #connected: { resolve: () => void; reject: (error: Error) => void } | undefined;
-  protected readonly url: string;
+  /** Where the next connection goes. */
+  url: string;
 
   constructor(url: string) {
     this.url = url;
@@ -73,6 +74,13 @@ abstract class SocketClient implements Client {
     return new Promise((resolve, reject) => {
       this.running = { onText, resolve, reject };
       this.sendAsk(prompt);
+    });
+  }
+
+  /** Resolves at the end of an answer that goes on, or has been ended by somebody else. */
+  waitForEnd(onText: (text: string) => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.running = { onText, resolve, reject: () => resolve() };
     });
   }
 

@@ -8,8 +8,18 @@ export const CONTENDERS = [
   'ai-resumable',
   'mooring-memory',
   'mooring-sqlite',
+  'mooring-redis',
+  'mooring-redis-2',
+  'mooring-redis-4',
 ] as const;
 export type Contender = (typeof CONTENDERS)[number];
+
+/** How many gateways share a Redis, of those contenders that have one. */
+export const REDIS_NODES: Partial<Record<Contender, number>> = {
+  'mooring-redis': 1,
+  'mooring-redis-2': 2,
+  'mooring-redis-4': 4,
+};
 
 /** All ratios are to this one. */
 export const BASE: Contender = 'socketio-relay';
@@ -44,6 +54,12 @@ export function recipeOf(contender: Contender, { upstreamUrl, redisUrl, dataDir 
       return mooring('memory', upstreamUrl, dataDir);
     case 'mooring-sqlite':
       return mooring('sqlite', upstreamUrl, dataDir);
+    case 'mooring-redis':
+    case 'mooring-redis-2':
+    case 'mooring-redis-4': {
+      const recipe = mooring('redis', upstreamUrl, dataDir);
+      return { ...recipe, env: { ...recipe.env, REDIS_URL: redisUrl ?? '' } };
+    }
   }
 }
 

@@ -3,12 +3,14 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { makeClient, MooringClient, type Client, type Wire } from './clients.ts';
 import { resumes } from './resumes.ts';
 import { serve } from './rpc.ts';
+import { takeovers } from './takeovers.ts';
 import { quantile } from './stats.ts';
 import { promptOf, Receipt, type Ask } from './tokens.ts';
 
 export interface ConnectOrder {
   wire: Wire;
-  url: string;
+  /** Clients take turns with them. */
+  urls: readonly string[];
   count: number;
   /** How many connects are under way at once. */
   concurrency?: number;
@@ -66,8 +68,8 @@ export interface Opened {
 
 let clients: Client[] = [];
 
-async function connect({ wire, url, count, concurrency = 200 }: ConnectOrder): Promise<Connected> {
-  const made = Array.from({ length: count }, () => makeClient(wire, url));
+async function connect({ wire, urls, count, concurrency = 200 }: ConnectOrder): Promise<Connected> {
+  const made = Array.from({ length: count }, (_, index) => makeClient(wire, urls[index % urls.length] ?? ''));
   clients.push(...made);
   const cpu = process.cpuUsage();
   const begin = performance.now();
@@ -148,5 +150,5 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-serve({ connect, answers, opens, resumes, close });
+serve({ connect, answers, opens, resumes, takeovers, close });
 process.send?.({ ready: '' });

@@ -1,7 +1,8 @@
 /** `npm run bench`: what README.md beside this file explains. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { HELP, readOptions, type Options } from './options.ts';
-import { endAll, startProgram, startRedis, temporaryFoldersIn, type Started } from './processes.ts';
+import { endAll, startProgram, temporaryFoldersIn, type Started } from './processes.ts';
+import { RedisServer } from './redis.ts';
 import { json, scenarioText, targetsText } from './report.ts';
 import { isValid, Results, type Measurement } from './results.ts';
 import { Run } from './run.ts';
@@ -10,7 +11,7 @@ import type { Scenario } from './scenarios/scenario.ts';
 import { SIZES } from './sizes.ts';
 import { svg } from './svg.ts';
 import { TARGETS, verdictOf } from './targets.ts';
-import type { Contender } from './contenders.ts';
+import { REDIS_NODES, type Contender } from './contenders.ts';
 
 function progress(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -62,16 +63,21 @@ async function compare(
   }
 }
 
+function needsRedis(contender: Contender): boolean {
+  return contender === 'ai-resumable' || contender in REDIS_NODES;
+}
+
 async function bench(options: Options): Promise<number> {
   if (!existsSync(new URL('../dist/main.js', import.meta.url)))
     throw new Error('dist/main.js is missing: npm run build');
   temporaryFoldersIn(options.dir);
   const size = SIZES[options.size];
   const skipped: string[] = [];
-  const redis = options.contenders.includes('ai-resumable') ? await startRedis() : undefined;
-  if (!redis && options.contenders.includes('ai-resumable')) {
-    skipped.push('ai-resumable: install redis-server to measure it');
-    options.contenders = options.contenders.filter((contender) => contender !== 'ai-resumable');
+  const needing = options.contenders.filter(needsRedis);
+  const redis = needing.length > 0 ? await RedisServer.start(false) : undefined;
+  if (!redis && needing.length > 0) {
+    skipped.push(`${needing.join(', ')}: install redis-server to measure them`);
+    options.contenders = options.contenders.filter((contender) => !needsRedis(contender));
   }
   const upstream = await startProgram('bench/upstream.ts');
   const results = new Results();

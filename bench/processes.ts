@@ -69,7 +69,8 @@ export async function startProgram(program: string, options: StartOptions = {}):
   return { child, url: url.replace(/\/$/, ''), output, startMs: performance.now() - begin, stop };
 }
 
-function keep(child: ChildProcess): Pick<Started, 'output' | 'stop'> {
+/** Until it has ended, it is among those that are ended with this process. */
+export function keep(child: ChildProcess): Pick<Started, 'output' | 'stop'> {
   children.add(child);
   let text = '';
   const read = (piece: Buffer): void => void (text = (text + piece.toString()).slice(-STDERR_KEPT));
@@ -95,25 +96,8 @@ function keep(child: ChildProcess): Pick<Started, 'output' | 'stop'> {
   };
 }
 
-/** An empty Redis without persistence; undefined where the machine has no redis-server. */
-export async function startRedis(): Promise<{ url: string; stop(): Promise<void> } | undefined> {
-  const port = await freePort();
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const child = spawn('redis-server', [...args, '--dir', temporaryFolder()], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const { output, stop } = keep(child);
-  const ready = await new Promise<boolean>((resolve) => {
-    child.once('error', () => resolve(false));
-    child.once('exit', () => resolve(false));
-    child.stdout.on('data', () => {
-      if (output().includes('Ready to accept connections')) resolve(true);
-    });
-  });
-  return ready ? { url: `redis://127.0.0.1:${port}`, stop } : undefined;
-}
-
-function freePort(): Promise<number> {
+/** One that nobody listens on just now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

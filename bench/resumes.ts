@@ -4,7 +4,8 @@ import type { Position } from '../src/protocol.js';
 import { promptOf, Receipt, type Ask } from './tokens.ts';
 
 export interface ResumesOrder {
-  url: string;
+  /** A client takes the next one each time that it comes back. */
+  urls: readonly string[];
   sessions: number;
   ask: Ask;
   /** How long each client is gone, and then stays, in milliseconds. */
@@ -29,18 +30,25 @@ interface Mark {
   tokens: number;
 }
 
-export async function resumes({ url, sessions, ask, pauseMs }: ResumesOrder): Promise<Resumed> {
+export async function resumes({ urls, sessions, ask, pauseMs }: ResumesOrder): Promise<Resumed> {
   const result: Resumed = { ms: [], handshakeMs: [], missed: [], roundTrips: 0, lost: 0 };
   await Promise.all(
     Array.from({ length: sessions }, async (_, index) => {
       await pause((pauseMs * index) / sessions);
-      await one(new MooringClient(url), ask, pauseMs, result);
+      await one(index, urls, ask, pauseMs, result);
     }),
   );
   return result;
 }
 
-async function one(client: MooringClient, ask: Ask, pauseMs: number, result: Resumed): Promise<void> {
+async function one(
+  index: number,
+  urls: readonly string[],
+  ask: Ask,
+  pauseMs: number,
+  result: Resumed,
+): Promise<void> {
+  const client = new MooringClient(urls[index % urls.length] ?? '');
   const receipt = new Receipt(ask);
   const marks: Mark[] = [];
   await client.connect();
@@ -59,6 +67,7 @@ async function one(client: MooringClient, ask: Ask, pauseMs: number, result: Res
     client.position = mark.position;
     receipt.received = mark.tokens;
     client.sent = 0;
+    client.url = urls[(index + turn) % urls.length] ?? '';
     const begin = performance.now();
     await client.connect();
     result.ms.push(performance.now() - begin);

@@ -1,5 +1,5 @@
 /** What scenarios measure with: the upstream, the contenders and the clients, each started when it is needed. */
-import { recipeOf, type Contender } from './contenders.ts';
+import { recipeOf, REDIS_NODES, type Contender } from './contenders.ts';
 import { DiskWatch } from './disk.ts';
 import type { Answered, AnswersOrder, Connected, ConnectOrder } from './load.ts';
 import type { Usage } from './probe.ts';
@@ -12,6 +12,7 @@ import {
   temporaryFoldersParent,
   type Started,
 } from './processes.ts';
+import { RedisServer, type RedisUsage } from './redis.ts';
 import { call } from './rpc.ts';
 import type { Size } from './sizes.ts';
 import type { UpstreamStats } from './upstream.ts';
@@ -39,39 +40,73 @@ const TOO_LONG = 1.15;
 /** One that uses this many cores has no idle moment left on its one thread of JavaScript. */
 export const SATURATED_CORES = 1;
 
-/** A contender's process. */
+/** A contender: one process, or several that share a Redis. */
 export class Server {
   readonly contender: Contender;
   readonly dataDir: string;
-  readonly #started: Started;
+  readonly redis: RedisServer | undefined;
+  readonly #nodes: readonly Started[];
   readonly #wire: ConnectOrder['wire'];
 
-  constructor(contender: Contender, dataDir: string, started: Started, wire: ConnectOrder['wire']) {
+  constructor(
+    contender: Contender,
+    dataDir: string,
+    nodes: readonly Started[],
+    wire: ConnectOrder['wire'],
+    redis: RedisServer | undefined,
+  ) {
     this.contender = contender;
     this.dataDir = dataDir;
-    this.#started = started;
+    this.redis = redis;
+    this.#nodes = nodes;
     this.#wire = wire;
   }
 
-  get at(): Pick<ConnectOrder, 'wire' | 'url'> {
-    return { wire: this.#wire, url: this.#started.url };
+  /** Clients take turns with the nodes. */
+  get at(): Pick<ConnectOrder, 'wire' | 'urls'> {
+    return { wire: this.#wire, urls: this.#nodes.map(({ url }) => url) };
+  }
+
+  get url(): string {
+    return this.#nodes[0]?.url ?? '';
+  }
+
+  get nodes(): number {
+    return this.#nodes.length;
   }
 
   get startMs(): number {
-    return this.#started.startMs;
+    return this.#nodes[0]?.startMs ?? 0;
   }
 
+  /** Of all its nodes together; what its Redis uses is not in it. */
   usage(): Promise<Usage> {
-    return call(this.#started.child, 'usage');
+    return this.#sum('usage');
   }
 
   /** After a garbage collection. */
   settled(): Promise<Usage> {
-    return call(this.#started.child, 'settled');
+    return this.#sum('settled');
+  }
+
+  /** As kill -9 does. */
+  kill(node: number): Promise<void> {
+    return this.#nodes[node]?.stop() ?? Promise.resolve();
   }
 
   output(): string {
-    return this.#started.output();
+    return this.#nodes.map((node) => node.output()).join('\n');
+  }
+
+  async #sum(method: 'usage' | 'settled'): Promise<Usage> {
+    const usages = await Promise.all(this.#nodes.map(({ child }) => call<Usage>(child, method)));
+    return usages.reduce((sum, each) => ({
+      cpu: sum.cpu + each.cpu,
+      heap: sum.heap + each.heap,
+      external: sum.external + each.external,
+      rss: sum.rss + each.rss,
+      redisCommands: sum.redisCommands + each.redisCommands,
+    }));
   }
 }
 
@@ -95,6 +130,17 @@ export class Load {
     return call(this.#started.child, 'close');
   }
 
+  /** Calls back when the clients say so the next time. */
+  once(what: 'amid', then: () => void): void {
+    const { child } = this.#started;
+    const hear = (message: Partial<Record<string, true>>): void => {
+      if (!message[what]) return;
+      child.off('message', hear);
+      then();
+    };
+    child.on('message', hear);
+  }
+
   call<Result>(method: string, args?: unknown): Promise<Result> {
     return call(this.#started.child, method, args);
   }
@@ -107,6 +153,8 @@ export interface Streamed {
   cpuPerToken: number;
   /** CPU time of the server per time, in cores. */
   busy: number;
+  /** What its Redis had to do, by token that the upstream sent; where it has one. */
+  redis?: { cpu: number; commands: number; calls: number };
 }
 
 /** One measurement: what it was of, and everything that speaks against it. */
@@ -136,14 +184,21 @@ export class Run {
     const stops: (() => Promise<void>)[] = [];
     try {
       await prepare(dataDir);
+      const count = REDIS_NODES[contender];
+      const redis = count === undefined ? undefined : await RedisServer.start(true);
+      if (redis) stops.push(() => redis.stop());
       const { program, env, wire } = recipeOf(contender, {
         upstreamUrl: this.#upstream.url,
-        redisUrl: this.#redisUrl,
+        redisUrl: redis?.url ?? this.#redisUrl,
         dataDir,
       });
-      const started = await startProgram(program, { env, probed: true });
-      stops.push(() => started.stop());
-      const server = new Server(contender, dataDir, started, wire);
+      const nodes: Started[] = [];
+      for (let node = 0; node < (count ?? 1); node += 1) {
+        const started = await startProgram(program, { env, probed: true });
+        stops.push(() => started.stop());
+        nodes.push(started);
+      }
+      const server = new Server(contender, dataDir, nodes, wire, redis);
       const load = await startProgram('bench/load.ts');
       stops.push(() => load.stop());
       return await act(server, new Load(load)).catch((error: unknown) => {
@@ -159,15 +214,19 @@ export class Run {
   async stream(server: Server, load: Load, order: AnswersOrder): Promise<Streamed> {
     await call(this.#upstream.child, 'reset');
     const before = await server.usage();
+    const redisBefore = await server.redis?.usage();
     const begin = performance.now();
     const answered = await this.alone(() => load.answers(order));
     const elapsed = performance.now() - begin;
     const after = await server.usage();
+    const redisAfter = await server.redis?.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
     const cpu = after.cpu - before.cpu;
     const busy = cpu / 1_000 / elapsed;
-    this.#judge(order, answered, upstream, busy);
-    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy };
+    this.#judge(order, answered, upstream, busy, server.nodes);
+    const commands = after.redisCommands - before.redisCommands;
+    const redis = perToken(redisBefore, redisAfter, commands, upstream.tokens);
+    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy, ...(redis && { redis }) };
   }
 
   /**
@@ -185,16 +244,20 @@ export class Run {
     await pause(skipMs);
     await call(this.#upstream.child, 'reset');
     const before = await server.usage();
+    const redisBefore = await server.redis?.usage();
     const begin = performance.now();
     await this.alone(() => pause(windowMs));
     const elapsed = performance.now() - begin;
     const after = await server.usage();
+    const redisAfter = await server.redis?.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
     const answered = await answering;
     const cpu = after.cpu - before.cpu;
     const busy = cpu / 1_000 / elapsed;
-    this.#judge(order, answered, upstream, busy);
-    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy };
+    this.#judge(order, answered, upstream, busy, server.nodes);
+    const commands = after.redisCommands - before.redisCommands;
+    const redis = perToken(redisBefore, redisAfter, commands, upstream.tokens);
+    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy, ...(redis && { redis }) };
   }
 
   #judge(
@@ -202,6 +265,7 @@ export class Run {
     answered: Answered,
     upstream: UpstreamStats,
     busy: number,
+    nodes: number,
   ): void {
     this.lost(answered.lost, answered.answers);
     if (ask.rate === 0) return;
@@ -216,7 +280,7 @@ export class Run {
       this.warn(`the clients fell behind: ${ms(answered.lateP99)} late at the 99th percentile`);
     if (answered.ms > asked * TOO_LONG + 500)
       this.warn(`it did not keep up: ${ms(answered.ms)} for answers of ${ms(asked)}`);
-    if (busy >= SATURATED_CORES)
+    if (busy >= SATURATED_CORES * nodes)
       this.warn(`it was saturated: ${busy.toFixed(2)} cores, so that its CPU a token is flattered`);
   }
 
@@ -251,6 +315,20 @@ export class Run {
   warn(text: string): void {
     if (!this.warnings.includes(text)) this.warnings.push(text);
   }
+}
+
+function perToken(
+  before: RedisUsage | undefined,
+  after: RedisUsage | undefined,
+  commands: number,
+  tokens: number,
+): Streamed['redis'] {
+  if (!before || !after) return undefined;
+  return {
+    cpu: (after.cpu - before.cpu) / tokens,
+    commands: commands / tokens,
+    calls: (after.calls - before.calls) / tokens,
+  };
 }
 
 function ms(value: number): string {

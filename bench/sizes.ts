@@ -15,6 +15,10 @@ export interface Size {
   growth: { streams: number[]; rate: number; seconds: number };
   transcripts: { messages: number[]; opens: number };
   detached: { sessions: number[]; streams: number; tokens: number };
+  /** `streams` on each node, then `all` on all of them together. */
+  nodes: { streams: number; all: number; tokens: number; warmUp: number };
+  takeover: { sessions: number; tokens: number };
+  stored: { sessions: number; answers: number };
 }
 
 export const SIZES = {
@@ -30,6 +34,9 @@ export const SIZES = {
     growth: { streams: [50, 100, 200, 400, 800], rate: 8, seconds: 10 },
     transcripts: { messages: [10, 100, 1_000, 10_000], opens: 400 },
     detached: { sessions: [0, 1_000, 10_000, 100_000], streams: 100, tokens: 300 },
+    nodes: { streams: 50, all: 100, tokens: 500, warmUp: 150 },
+    takeover: { sessions: 100, tokens: 500 },
+    stored: { sessions: 2_000, answers: 10 },
   },
   quick: {
     rounds: 1,
@@ -43,6 +50,9 @@ export const SIZES = {
     growth: { streams: [50, 800], rate: 8, seconds: 3 },
     transcripts: { messages: [10, 10_000], opens: 100 },
     detached: { sessions: [0, 10_000], streams: 50, tokens: 100 },
+    nodes: { streams: 50, all: 100, tokens: 120, warmUp: 50 },
+    takeover: { sessions: 50, tokens: 200 },
+    stored: { sessions: 300, answers: 5 },
   },
   tiny: {
     rounds: 1,
@@ -56,6 +66,9 @@ export const SIZES = {
     growth: { streams: [5, 10], rate: 20, seconds: 1 },
     transcripts: { messages: [10, 100], opens: 10 },
     detached: { sessions: [0, 100], streams: 5, tokens: 20 },
+    nodes: { streams: 5, all: 10, tokens: 50, warmUp: 10 },
+    takeover: { sessions: 5, tokens: 150 },
+    stored: { sessions: 20, answers: 2 },
   },
 } satisfies Record<string, Size>;
 

@@ -8,7 +8,7 @@ export const catchup: Scenario = {
   hasTails: true,
   what: ({ catchup: { sessions, tokens, rate } }) =>
     `${sessions} sessions cut off and back amid an answer of ${tokens} tokens at ${rate} tokens/s, again and again`,
-  contenders: ['mooring-memory', 'mooring-sqlite'],
+  contenders: ['mooring-memory', 'mooring-sqlite', 'mooring-redis', 'mooring-redis-2'],
   figures: () => ({
     p50: { title: 'opening the connection until caught up, p50', unit: 'ms' },
     p99: { title: 'opening the connection until caught up, p99', unit: 'ms' },
@@ -21,7 +21,7 @@ export const catchup: Scenario = {
   measure: (run, contender) =>
     run.against(contender, async (server, load) => {
       const { sessions, tokens, rate, pauseMs } = run.size.catchup;
-      const order = { url: server.at.url, sessions, pauseMs };
+      const order = { urls: server.at.urls, sessions, pauseMs };
       await load.call<Resumed>('resumes', { ...order, ask: { tokens: tokens / 4, rate } });
       const resumed = await run.alone(() =>
         load.call<Resumed>('resumes', { ...order, ask: { tokens, rate } }),

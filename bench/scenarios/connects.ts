@@ -8,7 +8,7 @@ const BUSY = 0.9;
 export const connects: Scenario = {
   name: 'connects',
   what: ({ connects: { clients } }) => `${clients} clients connecting, 200 at a time`,
-  contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite'],
+  contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite', 'mooring-redis'],
   figures: () => ({
     ms: { title: 'until all are connected, and their sessions open', unit: 'ms' },
     cpu: { title: 'CPU of the server per client', unit: 'µs' },

@@ -1,9 +1,11 @@
 /** What a token costs the server: paced, as models stream, and at full speed. */
-import { CONTENDERS } from '../contenders.ts';
+import { CONTENDERS, REDIS_NODES } from '../contenders.ts';
 import type { Streamed } from '../run.ts';
 import type { FigureInfo, Scenario } from './scenario.ts';
 
 const RATE = 50;
+/** Several nodes are compared with one in a scenario of their own. */
+const ALONE = CONTENDERS.filter((contender) => (REDIS_NODES[contender] ?? 1) === 1);
 
 const FIGURES: Record<string, FigureInfo> = {
   cpu: { title: 'CPU of the server per upstream token', unit: 'µs' },
@@ -29,7 +31,7 @@ export const paced: Scenario = {
   name: 'paced',
   what: ({ paced: { streams, fewer, tokens } }) =>
     `${streams} streams of ${tokens} tokens at ${RATE} tokens/s, and ${fewer}`,
-  contenders: CONTENDERS,
+  contenders: ALONE,
   figures: ({ paced: { fewer } }) => ({
     ...FIGURES,
     fewerCpu: { title: `the same with ${fewer} streams`, unit: 'µs' },
@@ -51,7 +53,7 @@ export const full: Scenario = {
   name: 'full',
   what: ({ full: { streams, tokens, times } }) =>
     `${streams} streams of ${tokens} tokens at full speed, ${times} times`,
-  contenders: CONTENDERS,
+  contenders: ALONE,
   figures: () => FIGURES,
   measure: (run, contender) =>
     run.against(contender, async (server, load) => {

@@ -71,7 +71,7 @@ export const transcripts: Scenario = {
     await run.against(
       contender,
       async (server, load) => {
-        const order = { url: server.at.url, key: KEY };
+        const order = { url: server.url, key: KEY };
         for (const { sessionId } of sessions) await load.call('opens', { ...order, sessionId, times: opens });
         const taken = sessions.map((session) => ({
           ...session,

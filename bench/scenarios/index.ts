@@ -4,6 +4,7 @@ import { full, paced } from './cpu.ts';
 import { detached, growth, transcripts } from './growth.ts';
 import { latency } from './latency.ts';
 import { memory } from './memory.ts';
+import { nodes, stored, takeover } from './nodes.ts';
 import type { Scenario } from './scenario.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -16,4 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   growth,
   transcripts,
   detached,
+  nodes,
+  takeover,
+  stored,
 ];

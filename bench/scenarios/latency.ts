@@ -11,7 +11,7 @@ export const latency: Scenario = {
   hasTails: true,
   what: ({ latency: { streams, tokens, times } }) =>
     `${streams} streams at ${RATE} tokens/s, each ${times} answers of ${tokens} tokens, begun at any time`,
-  contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite'],
+  contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite', 'mooring-redis'],
   figures: () => ({
     firstP50: { title: 'first token, from its sending upstream to its receipt, p50', unit: 'ms' },
     firstP99: { title: 'first token, p99', unit: 'ms' },

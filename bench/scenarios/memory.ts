@@ -4,12 +4,12 @@ import type { Scenario } from './scenario.ts';
 
 const ASK = { tokens: 20, rate: 0 };
 const SETTLE_MS = 1_000;
-const KEEPS_SESSIONS: readonly Contender[] = ['mooring-memory', 'mooring-sqlite'];
+const KEEPS_SESSIONS: readonly Contender[] = ['mooring-memory', 'mooring-sqlite', 'mooring-redis'];
 
 export const memory: Scenario = {
   name: 'memory',
   what: ({ memory: { sessions } }) => `${sessions} idle clients, then gone after an answer of 20 tokens each`,
-  contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite'],
+  contenders: ['socketio-relay', 'ws-relay', 'mooring-memory', 'mooring-sqlite', 'mooring-redis'],
   figures: () => ({
     attachedHeap: { title: 'heap of an attached idle session (of a relay: of a socket)', unit: 'bytes' },
     attachedRss: { title: 'resident memory of the same', unit: 'bytes', detail: true },

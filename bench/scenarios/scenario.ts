@@ -5,7 +5,17 @@ import type { Size } from '../sizes.ts';
 /** What a figure is, for whoever reads it. Less is better, of all of them. */
 export interface FigureInfo {
   title: string;
-  unit: 'µs' | 'ms' | 'bytes' | 'MB' | 'round trips' | 'tokens' | 'resumes' | 'cores';
+  unit:
+    | 'µs'
+    | 'ms'
+    | 'bytes'
+    | 'MB'
+    | 'round trips'
+    | 'tokens'
+    | 'resumes'
+    | 'cores'
+    | 'commands'
+    | 'connections';
   /** Only in the JSON. */
   detail?: true;
 }
