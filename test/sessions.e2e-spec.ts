@@ -5,6 +5,7 @@ import { LIMITS, type SessionEvent } from '../src/protocol.js';
 import { SessionStore, StoreUnavailable } from '../src/sessions/session.store.js';
 import { newCredentials, textOf } from './support/client.js';
 import { disposeAll, gateway, temporaryDirectory } from './support/gateway.js';
+import { storedIn } from './support/tested.store.js';
 
 describe('sessions', () => {
   afterEach(disposeAll);
@@ -75,8 +76,9 @@ describe('sessions', () => {
     const large = { text: 'x'.repeat(LIMITS.metadataBytes) };
     expect(await socket.refused('session:open', { metadata: large })).toBe('invalid_payload');
     await stop();
-    const disk = readdirSync(DATA_DIR)
-      .map((name) => readFileSync(join(DATA_DIR, name), 'latin1'))
+    const disk = readdirSync(await storedIn(DATA_DIR), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
       .join('');
     expect(disk).toContain('gold');
     expect(disk).toContain(credentials.sessionId);

@@ -11,6 +11,11 @@ if (process.env['TEST_STORE'] === 'redis') {
   afterAll(async () => (await server)?.stop());
 }
 
+/** Where the store of a gateway with that data folder has its files. */
+export async function storedIn(dataDir: string): Promise<string> {
+  return (await server)?.folder ?? dataDir;
+}
+
 /** With TEST_STORE=redis: what puts a gateway on a database of its own of a Redis that the file's tests share. */
 export async function onTestedStore(dataDir: string = randomUUID()): Promise<Record<string, string>> {
   if (process.env['TEST_STORE'] !== 'redis') return {};
