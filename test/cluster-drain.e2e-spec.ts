@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { until } from './support/channel.js';
 import { newCredentials } from './support/client.js';
-import { Cluster, portOf, report } from './support/cluster.js';
+import { Cluster, portOf, report, sendUntilAccepted } from './support/cluster.js';
 import { disposeAll, onDispose } from './support/gateway.js';
 import { Guest } from './support/guest.js';
 import { assertValidOpenAiMessages } from './support/prompt.validity.js';
@@ -50,13 +49,7 @@ if (missing) {
       });
       const talking = guests.map(async (guest, person) => {
         for (let turn = 0; !over; turn += 1) {
-          const messageId = randomUUID();
-          while (!guest.accepted.some((each) => each.messageId === messageId)) {
-            await guest.settled();
-            guest.send(`person ${person} says ${turn}`, { messageId });
-            await until(() => !guest.waits, 'an answer to a send');
-            await sleep(20);
-          }
+          await sendUntilAccepted(guest, `person ${person} says ${turn}`);
           await until(() => guest.view.turns.length <= 2, 'room for more');
         }
       });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { until } from './support/channel.js';
 import { textOf } from './support/client.js';
-import { Cluster, report } from './support/cluster.js';
+import { Cluster, report, sendUntilAccepted } from './support/cluster.js';
 import { failingStart, gatewayProcess } from './support/gateway.process.js';
 import { disposeAll, onDispose, temporaryDirectory } from './support/gateway.js';
 import { Guest } from './support/guest.js';
@@ -150,15 +150,20 @@ if (missing) {
       const before = guest.position;
       const idleBefore = idle.client.position(idle.opened);
 
+      // The owner comes last, so that whatever the other node would do first, it does.
+      cluster.node(0).freeze();
       await redis.kill();
       call.text('two ');
       if (how !== 'with its file') await rm(file, { recursive: true });
       if (how === 'with older data') await cp(early, file, { recursive: true });
       await redis.up();
       // Asked on the other node as soon as it answers: what it acknowledges is not lost by what the owner writes anew.
-      const asker = await cluster.client(1);
-      await until(async () => (await asker.ask('session:open', guest.credentials)).ok, 'the other node');
-      const waits = await asker.send(guest.credentials.sessionId, 'waits');
+      await until(() => cluster.ready(1), 'the other node');
+      const asker = new Guest(cluster.node(1).url, guest.credentials, ['websocket']);
+      onDispose(() => asker.close());
+      const asked = sendUntilAccepted(asker, 'waits');
+      cluster.node(0).thaw();
+      await asked;
       await until(() => answerOf(guest) === 'one two ', 'the turn to go on');
       await until(() => answerOf(watcher) === 'one two ', 'the other node to hear of it');
       call.text('three').finish();
@@ -167,7 +172,6 @@ if (missing) {
       assertValidOpenAiMessages(following.messages);
       following.text('Waited.').finish();
       await until(() => guest.view.turns.length === 0 && answerOf(guest) === 'one two three', 'the end');
-      await asker.turn('completed', waits.turnId);
       await until(() => answerOf(watcher) === 'one two three' && watcher.view.turns.length === 0, 'the end');
       if (how !== 'with its file') expect(guest.position?.epoch).not.toBe(before?.epoch);
       expect(guest.position?.epoch).toBe(watcher.position?.epoch);
@@ -176,7 +180,13 @@ if (missing) {
       expect(texts(guest)).toEqual([
         ...['first', 'A first answer.', 'a long answer', 'one two three', 'waits', 'Waited.'],
       ]);
+      await until(
+        () => watcher.view.turns.length + asker.view.turns.length === 0,
+        'the other node to hear of it',
+      );
       expect(watcher.view.messages).toEqual(guest.view.messages);
+      expect(asker.view.messages).toEqual(guest.view.messages);
+      expect(asker.complaints).toEqual([]);
 
       // The same message again is the same turn.
       const { client } = await cluster.join(1, guest.credentials);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from './support/channel.js';
 import { newCredentials, textOf } from './support/client.js';
-import { Cluster, report, spread } from './support/cluster.js';
+import { Cluster, report, sendUntilAccepted, spread } from './support/cluster.js';
 import { disposeAll, onDispose } from './support/gateway.js';
 import { Guest } from './support/guest.js';
 import type { VendorCall } from './support/openai.server.js';
@@ -67,13 +67,7 @@ if (missing) {
           for (let turn = 0; turn < Math.ceil(TURNS / PEOPLE); turn += 1) {
             const text = `person ${person} asks ${turn}`;
             const before = guest.view.messages.length;
-            // Repeated with each connection until it is answered, as every client does.
-            const messageId = randomUUID();
-            while (!guest.accepted.some((each) => each.messageId === messageId)) {
-              guest.send(text, { messageId });
-              await until(() => !guest.waits, 'an answer to a send');
-              await guest.settled();
-            }
+            await sendUntilAccepted(guest, text);
             while (guest.view.turns.length > 0 || guest.view.messages.length < before + 2) {
               guest.vanish();
               hops += 1;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -5,6 +6,7 @@ import { Proxy } from '../../stress/proxy.ts';
 import type { OpenedSession } from '../../src/protocol.js';
 import { until } from './channel.js';
 import { newCredentials, TestClient } from './client.js';
+import type { Guest } from './guest.js';
 import { gatewayProcess, type GatewayProcess } from './gateway.process.js';
 import { onDispose, temporaryDirectory } from './gateway.js';
 import { startOpenAiServer, type VendorCall } from './openai.server.js';
@@ -132,6 +134,16 @@ export class Cluster {
       const [pid = '', callId = ''] = line.split(' ');
       return { pid: Number(pid), callId };
     });
+  }
+}
+
+/** Repeated until it is acknowledged, whatever becomes of the connection, as every client does. */
+export async function sendUntilAccepted(guest: Guest, text: string): Promise<void> {
+  const messageId = randomUUID();
+  while (!guest.accepted.some((each) => each.messageId === messageId)) {
+    await guest.settled();
+    guest.send(text, { messageId });
+    await until(() => !guest.waits, 'an answer to a send');
   }
 }
 

@@ -40,7 +40,7 @@ export async function gateway(env: Record<string, string> = {}): Promise<TestGat
       STORE: 'memory',
       FLUSH_INTERVAL: '5ms',
       ...env,
-      ...(await onTestedStore(env['DATA_DIR'])),
+      ...(await onTestedStore(env)),
     },
   });
   onDispose(started.close);

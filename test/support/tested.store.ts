@@ -17,11 +17,14 @@ export async function storedIn(dataDir: string): Promise<string> {
 }
 
 /** With TEST_STORE=redis: what puts a gateway on a database of its own of a Redis that the file's tests share. */
-export async function onTestedStore(dataDir: string = randomUUID()): Promise<Record<string, string>> {
+export async function onTestedStore({
+  DATA_DIR: dataDir = randomUUID(),
+  TRANSPORTS: transports = 'websocket,polling',
+}: Record<string, string>): Promise<Record<string, string>> {
   if (process.env['TEST_STORE'] !== 'redis') return {};
   server ??= RedisServer.start();
   const { url } = await server;
   const database = databases.get(dataDir) ?? databases.size;
   databases.set(dataDir, database);
-  return { STORE: 'redis', REDIS_URL: `${url}/${database}`, TRANSPORTS: 'websocket,polling' };
+  return { STORE: 'redis', REDIS_URL: `${url}/${database}`, TRANSPORTS: transports };
 }
