@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { configMarkdown } from '../src/config.js';
+import { LIMITS } from '../src/protocol.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
@@ -20,6 +21,16 @@ describe('the documents', () => {
 
   it('list the configuration as the code knows it', () => {
     expect(read('docs/configuration.md')).toContain(configMarkdown().trim());
+  });
+
+  it('list every limit of the contract, by rules that there are', () => {
+    const page = read('docs/limits.md');
+    expect(Object.keys(LIMITS).filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+    const rules = [...page.matchAll(/^\|.*\| ([A-Z]+-\d+(?:, [A-Z]+-\d+)*) +\|$/gm)].flatMap(([, ids = '']) =>
+      ids.split(', '),
+    );
+    expect(rules.length).toBeGreaterThan(40);
+    for (const id of rules) expect(read('SPEC.md')).toContain(`**[${id}]**`);
   });
 
   it.each(PAGES)('%s names only scripts that package.json has', (page) => {

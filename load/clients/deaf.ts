@@ -1,8 +1,12 @@
 import { MooringClient } from '../../bench/clients.ts';
 import { promptOf, Receipt, type Ask } from '../../bench/tokens.ts';
+import { pause } from '../site.ts';
 
 /** Well within the ten seconds in which a ping must be answered. */
 const PONG_MS = 2_000;
+/** How long whoever comes back may take for all that it missed. */
+const CATCH_UP_MS = 20_000;
+const LOOK_MS = 50;
 
 export interface Poured {
   /** Characters of answers that came, to those who read. */
@@ -68,15 +72,18 @@ export class Deaf {
     return poured;
   }
 
-  /** They read again, and come back: resolves when all have what they missed. @returns how many had not */
+  /** They come back with their positions. @returns how many have not caught up with those who read, in the end */
   async recover(): Promise<number> {
-    let missing = 0;
-    for (const { reader, deaf } of this.#pairs) {
+    const pairs = this.#pairs.filter(({ deaf }) => deaf);
+    for (const { deaf } of pairs) {
       await deaf?.close();
       await deaf?.connect();
-      if (deaf?.position?.seq !== reader.position?.seq) missing += 1;
     }
-    return missing;
+    const behind = (): number =>
+      pairs.filter(({ reader, deaf }) => deaf?.position?.seq !== reader.position?.seq).length;
+    // A long replay comes in pieces.
+    for (let left = CATCH_UP_MS; behind() > 0 && left > 0; left -= LOOK_MS) await pause(LOOK_MS);
+    return behind();
   }
 
   async leave(): Promise<void> {

@@ -2,15 +2,12 @@ import type { Socket } from 'node:net';
 import { Injectable } from '@nestjs/common';
 
 /**
- * How many go on in one turn of the event loop. Each costs well under a millisecond; what is streamed to others waits
- * for one turn's worth of them at most.
+ * How many connections are begun to be read in one turn of the event loop, and how many clients take each further step.
+ * A request costs some tenths of a millisecond, a step somewhat more; what is streamed to others waits for one turn's
+ * worth of them at most.
  */
-const PER_TURN = 4;
-
-interface Comer {
-  isGone: () => boolean;
-  go: (present: boolean) => void;
-}
+const READ_PER_TURN = 32;
+const STEPS_PER_TURN = 4;
 
 /**
  * Lets those who connect in one after the other, so many in each turn of the event loop: thousands who come at the
@@ -19,28 +16,43 @@ interface Comer {
  */
 @Injectable()
 export class ConnectPace {
-  readonly #waiting: Comer[] = [];
-  /** Each lets one in a turn, for as long as somebody waits. */
-  #lanes = 0;
+  readonly #reads = new Line(READ_PER_TURN);
+  readonly #steps = new Line(STEPS_PER_TURN);
+
+  /** A connection that was accepted, whatever it wants: it is not read before it is its turn. */
+  accepted(socket: Socket): void {
+    socket.pause();
+    void this.#reads.wait(() => socket.destroyed).then((present) => present && socket.resume());
+  }
 
   /** Before an upgrade. Resolves when it is its turn; to false where its connection has ended meanwhile. */
   async upgrade(socket: Socket): Promise<boolean> {
     // Node hands the socket over: until somebody else listens, an error of it would end the process.
     socket.on('error', ignore);
-    const present = await this.#wait(() => socket.destroyed);
+    const present = await this.#steps.wait(() => socket.destroyed);
     socket.off('error', ignore);
     return present;
   }
 
   /** Before it is looked at who comes, and for which sessions: what costs most of a connect. */
   async join(isGone: () => boolean): Promise<void> {
-    await this.#wait(isGone);
+    await this.#steps.wait(isGone);
   }
+}
 
-  #wait(isGone: () => boolean): Promise<boolean> {
+/** Lets so many go on in one turn of the event loop, by the order in which they came. */
+class Line {
+  readonly #waiting: { isGone: () => boolean; go: (present: boolean) => void }[] = [];
+  /** Each lets one go on in a turn, for as long as somebody waits. */
+  #lanes = 0;
+
+  constructor(private readonly perTurn: number) {}
+
+  /** Resolves when it is its turn; to false, with nobody's turn lost, where it has gone meanwhile. */
+  wait(isGone: () => boolean): Promise<boolean> {
     return new Promise((go) => {
       this.#waiting.push({ isGone, go });
-      if (this.#lanes >= PER_TURN) return;
+      if (this.#lanes >= this.perTurn) return;
       this.#lanes += 1;
       setImmediate(this.#next);
     });

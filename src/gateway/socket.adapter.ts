@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { Logger, type INestApplicationContext } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import type { MessageMappingProperties } from '@nestjs/websockets';
@@ -55,6 +55,7 @@ export class SocketAdapter extends IoAdapter {
         });
       },
     } as ServerOptions);
+    (this.httpServer as HttpServer).on('connection', (socket) => this.#pace.accepted(socket));
     makeOutboxes(server.engine);
     guardRequests(server.engine);
     server.engine.on('connection', (conn: Transport) => {
