@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RedisKeys } from '../../src/sessions/redis/redis.keys.js';
+import { StoreUnavailable } from '../../src/sessions/session.store.js';
 import { redisMissing } from '../support/redis.server.js';
 import { RedisCluster } from '../support/redis.topologies.js';
 import { redisStore } from './redis.store.js';
@@ -34,4 +36,37 @@ if (missing) {
       await under.close();
     }
   });
+
+  it('[CLU-7] a master of a cluster that is replaced begins new epochs for what it held, and for nothing else', async () => {
+    const replicated = await RedisCluster.start({ replicas: true });
+    const under = await redisStore(replicated.url);
+    try {
+      const talks = await Promise.all(Array.from({ length: 12 }, () => SessionDriver.create(under)));
+      for (const talk of talks) await talk.turn('m1');
+      const before = await Promise.all(talks.map((talk) => talk.position()));
+      const keys = new RedisKeys(true);
+      const partition = keys.session(talks[0]?.sessionId ?? '').partition;
+      await replicated.failOver(keys.partition(partition).generation);
+      const after = await Promise.all(
+        talks.map(async (talk) => {
+          for (;;) {
+            try {
+              return await talk.position();
+            } catch (error) {
+              if (!(error instanceof StoreUnavailable)) throw error;
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+          }
+        }),
+      );
+      const kept = after.filter(({ epoch }, index) => epoch === before[index]?.epoch);
+      expect(after[0]?.epoch).not.toBe(before[0]?.epoch);
+      expect(kept.length).toBeGreaterThan(0);
+      for (const talk of talks) await talk.turn('m2');
+      expect(await talks[0]?.messageIds()).toHaveLength(4);
+    } finally {
+      await under.close();
+      await replicated.stop();
+    }
+  }, 60_000);
 }

@@ -9,6 +9,9 @@ import { freePort } from './redis.server.js';
 
 const HOST = '127.0.0.1';
 
+/** So long until a cluster takes a silent master for dead, ms. */
+const IMPATIENT = ['--cluster-node-timeout', '1000'];
+
 /** Several processes of Redis that are one thing, ended together. */
 class Processes {
   readonly #running = new Map<number, ChildProcess>();
@@ -50,23 +53,24 @@ class Processes {
   }
 }
 
-/** A Redis Cluster of three masters. */
+/** A Redis Cluster of three masters, with a replica of each where that is wanted. */
 export class RedisCluster {
   private constructor(
     private readonly processes: Processes,
     readonly ports: number[],
   ) {}
 
-  static async start(): Promise<RedisCluster> {
+  static async start({ replicas = false } = {}): Promise<RedisCluster> {
     const processes = new Processes();
     const ports: number[] = [];
-    for (let index = 0; index < 3; index += 1) ports.push(await freePort());
+    for (let index = 0; index < (replicas ? 6 : 3); index += 1) ports.push(await freePort());
     for (const port of ports) {
       const bus = await freePort();
-      await processes.server(port, '--cluster-enabled', 'yes', '--cluster-port', `${bus}`);
+      await processes.server(port, '--cluster-enabled', 'yes', '--cluster-port', `${bus}`, ...IMPATIENT);
     }
     const nodes = ports.map((port) => `${HOST}:${port}`);
-    await promisify(execFile)('redis-cli', ['--cluster', 'create', ...nodes, '--cluster-yes']);
+    const shape = ['--cluster-replicas', replicas ? '1' : '0', '--cluster-yes'];
+    await promisify(execFile)('redis-cli', ['--cluster', 'create', ...nodes, ...shape]);
     for (const port of ports)
       await until(port, 'cluster info', (client) => client.cluster('INFO'), /cluster_state:ok/);
     return new RedisCluster(processes, ports);
@@ -74,6 +78,29 @@ export class RedisCluster {
 
   get url(): string {
     return `redis-cluster://${this.ports.map((port) => `${HOST}:${port}`).join(',')}`;
+  }
+
+  /** Kills the master of a key, and waits until another one has its slot; gives its port. */
+  async failOver(key: string): Promise<number> {
+    const [first = 0] = this.ports;
+    const slot = await ask(first, (client) => client.cluster('KEYSLOT', key));
+    const masterOf = async (port: number): Promise<number> => {
+      const ranges = (await ask(port, (client) => client.cluster('SLOTS'))) as unknown as [
+        number,
+        number,
+        [string, number],
+      ][];
+      return ranges.find(([from, to]) => from <= slot && slot <= to)?.[2][1] ?? 0;
+    };
+    const master = await masterOf(first);
+    const other = this.ports.find((port) => port !== master) ?? 0;
+    await until(master, 'its replica', (client) => client.info('replication'), /state=online/);
+    await this.processes.kill(master);
+    for (let attempt = 0; (await masterOf(other)) === master; attempt += 1) {
+      if (attempt > 600) throw new Error('nobody was promoted');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return master;
   }
 
   async flush(): Promise<void> {

@@ -45,6 +45,10 @@ export class RedisLink {
   readonly #restarted: (() => Promise<void>)[] = [];
   #runs: string[] | undefined;
   #joining?: Promise<void>;
+  /** The masters that were asked for their run, one a partition. */
+  #joinedTo = '';
+  /** Of a cluster, by partition. */
+  #slots: number[] = [];
   #rejoining?: NodeJS.Timeout;
   #settledAt = 0;
   /** On this process's monotonic clock: when Redis answered last, or was connected to. */
@@ -240,9 +244,11 @@ export class RedisLink {
         runs.set(addressOf(master), /run_id:(\w+)/.exec(info)?.[1] ?? '');
         for (const text of Object.values(SCRIPTS)) await master.script('LOAD', text);
       }
-      const found: string[] = [];
-      for (const partition of this.keys.allPartitions())
-        found.push(runs.get(await this.#masterOf(partition)) ?? '');
+      if (this.#client instanceof Cluster) await this.#learnSlots(this.#client);
+      const mastersOf = this.#masters();
+      const found = mastersOf.map((master) => runs.get(master) ?? '');
+      // One that is being promoted is not known yet; a run that is nobody's must not become a generation.
+      if (found.includes('')) throw new Error('a master is not known yet');
       const asked = performance.now();
       const [seconds, micros] = await masters[0]!.time();
       this.learnTime(Number(seconds) * 1000 + Math.floor(Number(micros) / 1000), asked);
@@ -261,6 +267,7 @@ export class RedisLink {
       // Whoever found the restart first: for everybody it is as long ago.
       this.#settledAt = performance.now() + this.timing.settleMs - ageMs;
       this.#runs = found;
+      this.#joinedTo = mastersOf.join(' ');
     } catch (error) {
       this.#runs = undefined;
       // The connection may stand, so that nothing else would ask again.
@@ -290,10 +297,29 @@ export class RedisLink {
     }
   }
 
-  async #masterOf(partition: number): Promise<string> {
-    if (!(this.#client instanceof Cluster)) return addressOf(this.#client);
-    const slot = Number(await this.#client.cluster('KEYSLOT', this.keys.partition(partition).generation));
-    return this.#client.slots[slot]?.[0] ?? '';
+  /**
+   * To be called now and then: a master of a cluster that was replaced tells nobody, and one that comes back may know the
+   * scripts of before, as if it had never been away.
+   */
+  async lookForNewMasters(): Promise<void> {
+    if (this.#runs && this.#masters().join(' ') !== this.#joinedTo) await this.#join();
+  }
+
+  async #learnSlots(cluster: Cluster): Promise<void> {
+    if (this.#slots.length > 0) return;
+    const { keys } = this;
+    this.#slots = await Promise.all(
+      keys
+        .allPartitions()
+        .map(async (each) => Number(await cluster.cluster('KEYSLOT', keys.partition(each).generation))),
+    );
+  }
+
+  /** By partition, as far as this connection knows. */
+  #masters(): string[] {
+    const client = this.#client;
+    if (!(client instanceof Cluster)) return [addressOf(client)];
+    return this.#slots.map((slot) => client.slots[slot]?.[0] ?? '');
   }
 }
 

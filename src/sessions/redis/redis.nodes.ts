@@ -135,6 +135,7 @@ export class RedisNodes extends StoreEngine implements OnApplicationBootstrap {
     const askedAt = performance.now();
     try {
       const { keys, node } = this.link;
+      await this.link.lookForNewMasters();
       const [now, known, dead] = (await this.link.plain('beat', [keys.nodes], [node, DEAD_MS])) as [
         number,
         number,
