@@ -21,7 +21,7 @@ const missing = redisMissing();
     const send = { kind: 'send', text: 'Hi', digest: 'd', whenBusy: 'enqueue', admit: true } as const;
     await first.store.accept(sessionId, { ...send, messageId: 'm1', turnId: 't1' });
 
-    const client = await server.client();
+    const client = server.client();
     onDispose(async () => client.disconnect());
     const record = `mooring:{0}:session:${sessionId}`;
     const earlier = await client.hgetall(record);
