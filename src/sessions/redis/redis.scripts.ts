@@ -37,6 +37,19 @@ end
 
 const SESSION = `
 local function text(number) return string.format('%.0f', number) end
+-- The commands from a place among the arguments on: the number of their words, then these, keys by number after a #.
+local function run(at)
+  while at <= #ARGV do
+    local words = {}
+    for word = 1, tonumber(ARGV[at]) do
+      local given = ARGV[at + word]
+      local number = word == 2 and string.match(given, '^#(%d+)$')
+      words[word] = number and KEYS[tonumber(number)] or given
+    end
+    redis.call(unpack(words))
+    at = at + tonumber(ARGV[at]) + 1
+  end
+end
 -- Puts a session into the indexes in which it belongs now.
 local function index(id)
   local nodes, busy, used, idle, held = unpack(redis.call('HMGET', KEYS[2], 'nodes', 'busy', 'used', 'idle', 'held'))
@@ -122,17 +135,7 @@ else
   if revision ~= ARGV[6] then return {'conflict'} end
 end
 if revision then epoch = epochOf(KEYS[2], epoch, generation) end
-local at = 18
-while at <= #ARGV do
-  local words = {}
-  for word = 1, tonumber(ARGV[at]) do
-    local given = ARGV[at + word]
-    local number = word == 2 and string.match(given, '^#(%d+)$')
-    words[word] = number and KEYS[tonumber(number)] or given
-  end
-  redis.call(unpack(words))
-  at = at + tonumber(ARGV[at]) + 1
-end
+run(18)
 local count = tonumber(ARGV[10])
 local from = tonumber(seq or 0)
 local to = from + count
@@ -335,17 +338,7 @@ end
 redis.call('HINCRBY', KEYS[2], 'revision', 1)
 redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'generation', ARGV[1], 'seq', ARGV[8], 'nodes', nodes or '', 'left', text(now()),
   'born', ARGV[7], 'fence', ARGV[5], 'held', ARGV[5], 'owner', ARGV[3], 'appends', ARGV[9], 'appendFrom', ARGV[8], 'last', '', 'lastFrom', 0)
-local at = 11
-while at <= #ARGV do
-  local words = {}
-  for word = 1, tonumber(ARGV[at]) do
-    local given = ARGV[at + word]
-    local number = word == 2 and string.match(given, '^#(%d+)$')
-    words[word] = number and KEYS[tonumber(number)] or given
-  end
-  redis.call(unpack(words))
-  at = at + tonumber(ARGV[at]) + 1
-end
+run(11)
 redis.call('ZADD', KEYS[12], text(now() + tonumber(ARGV[6])), ARGV[4])
 index(ARGV[4])
 return {'done', ARGV[2]}
