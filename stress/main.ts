@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from './check/index.ts';
+import { endWith } from './ending.ts';
 import { hasFaketime } from './gateway.ts';
 import { House, type Figures } from './house.ts';
 import { HELP, readOptions, UsageError, type Options } from './options.ts';
@@ -88,9 +89,9 @@ async function play(plan: Plan, seconds: number, options: Options): Promise<Run>
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
+  endWith,
   (error: unknown) => {
     process.stderr.write(`${error instanceof UsageError ? error.message : String((error as Error).stack)}\n`);
-    process.exit(2);
+    endWith(2);
   },
 );

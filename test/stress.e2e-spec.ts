@@ -28,6 +28,8 @@ describe('the stress run', () => {
     const plan = async (seed: string) => (await stress('--plan', '--seed', seed, '--seconds', '24')).stdout;
     const [one, again, other] = [await plan('3'), await plan('3'), await plan('4')];
     expect(one.length).toBeGreaterThan(10_000);
+    // Whole, though a pipe takes 64 KiB at once.
+    expect(() => JSON.parse(one) as unknown).not.toThrow();
     expect(again).toBe(one);
     expect(other).not.toBe(one);
   });

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { format } from 'prettier';
+import { endWith } from '../ending.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -133,9 +134,9 @@ function table(outcomes: Outcome[], seed: string, seconds: string): string {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
+  endWith,
   (error: unknown) => {
     process.stderr.write(`${(error as Error).message}\n`);
-    process.exit(2);
+    endWith(2);
   },
 );

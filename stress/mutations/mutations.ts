@@ -224,8 +224,8 @@ export const MUTATIONS: Mutation[] = [
     file: 'gateway/socket.adapter.js',
     edits: [
       [
-        'const left = this.#count(conn);',
-        'const left = this.#count(conn);\n            setInterval(() => conn, 60_000);',
+        'const left = this.#limits.count(conn.request);',
+        'const left = this.#limits.count(conn.request);\n            setInterval(() => conn, 60_000);',
       ],
     ],
   },
