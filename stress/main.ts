@@ -6,9 +6,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from './check/index.ts';
+import { endWith } from './ending.ts';
 import { hasFaketime } from './gateway.ts';
 import { House, type Figures } from './house.ts';
-import { HELP, readOptions, UsageError, type Options } from './options.ts';
+import { DIST, HELP, readOptions, UsageError, type Options } from './options.ts';
 import { STORES, type Plan } from './plan.ts';
 import { redisMissing } from './redis.ts';
 import { commandOf, failureReport, progressLine, summary } from './report.ts';
@@ -56,7 +57,9 @@ async function main(words: string[]): Promise<number> {
     else runs.push(await play(plan, seconds, options));
   }
   say(summary(runs));
-  return runs.some(({ violations }) => violations > 0) ? 1 : 0;
+  if (runs.some(({ violations }) => violations > 0)) return 1;
+  // Where nothing was asked of it, nothing could be found: that is no pass.
+  return runs.length > 0 && runs.every(({ figures }) => figures.turns > 0) ? 0 : 2;
 }
 
 async function play(plan: Plan, seconds: number, options: Options): Promise<Run> {
@@ -75,7 +78,12 @@ async function play(plan: Plan, seconds: number, options: Options): Promise<Run>
     for (const note of evidence.health.notes) say(`  ${scenario}: skipped: ${note}`);
     const violations = check(evidence);
     if (violations.length > 0) {
-      say(failureReport(violations, evidence, { output: house.output, command: commandOf(plan, seconds) }));
+      say(
+        failureReport(violations, evidence, {
+          output: house.output,
+          command: commandOf(plan, seconds, options.dist === DIST ? undefined : options.dist),
+        }),
+      );
     }
     return { scenario, figures: house.figures(), violations: violations.length };
   } finally {
@@ -87,10 +95,7 @@ async function play(plan: Plan, seconds: number, options: Options): Promise<Run>
 // Children are ended as the process exits.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof UsageError ? error.message : String((error as Error).stack)}\n`);
-    process.exit(2);
-  },
-);
+main(process.argv.slice(2)).then(endWith, (error: unknown) => {
+  process.stderr.write(`${error instanceof UsageError ? error.message : String((error as Error).stack)}\n`);
+  endWith(2);
+});

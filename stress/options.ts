@@ -32,10 +32,10 @@ afterwards what each of them wrote down with what the contract promises.
   --dist PATH        another build of the gateway (default: dist)
   --help             this
 
-Exit code 0: nothing was found. 1: an invariant is broken. 2: it could not be run.
+Exit code 0: nothing was found. 1: an invariant is broken. 2: it could not be run, or too short for a single turn.
 `;
 
-const DIST = fileURLToPath(new URL('../dist', import.meta.url));
+export const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 
 /** @throws UsageError */
 export function readOptions(words: string[]): Options {

@@ -30,7 +30,7 @@ export function summary(runs: { scenario: string; figures: Figures; violations: 
     String(figures.faults),
     `${figures.exact} of ${figures.resumes}`,
     percentile(figures.catchUpMs, 0.99),
-    violations === 0 ? 'holds' : `${violations} VIOLATIONS`,
+    violations > 0 ? `${violations} VIOLATIONS` : figures.turns > 0 ? 'holds' : 'NOTHING TRIED',
   ]);
   const head = ['scenario', 'turns', 'tokens', 'reconnects', 'cuts', 'kills', 'drains', 'faults', 'resumed exactly', 'catch-up p99', '']; // prettier-ignore
   const widths = head.map((title, column) =>
@@ -66,9 +66,12 @@ export function failureReport(
   return lines.join('\n');
 }
 
-/** The command that plays this plan. */
-export function commandOf(plan: Plan, seconds: number): string {
-  return `npm run stress -- --seed ${plan.seed} --seconds ${seconds} --scenario ${plan.scenario} --store ${plan.store}${plan.nodes > 1 ? ` --nodes ${plan.nodes}` : ''}`;
+/**
+ * The command that plays this plan.
+ * @param dist the build, where it is another than the repository's own
+ */
+export function commandOf(plan: Plan, seconds: number, dist?: string): string {
+  return `npm run stress -- --seed ${plan.seed} --seconds ${seconds} --scenario ${plan.scenario} --store ${plan.store}${plan.nodes > 1 ? ` --nodes ${plan.nodes}` : ''}${dist === undefined ? '' : ` --dist '${dist}'`}`;
 }
 
 function keepLedgers(violations: readonly Violation[], evidence: Evidence, output: string): string {

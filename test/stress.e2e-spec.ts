@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
+import { mutated } from '../stress/mutations/mutated.js';
+import { MUTATIONS } from '../stress/mutations/mutations.js';
 
+const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 const MAIN = fileURLToPath(new URL('../stress/main.ts', import.meta.url));
 
 /** The stress run as `npm run stress` starts it. */
@@ -28,6 +31,8 @@ describe('the stress run', () => {
     const plan = async (seed: string) => (await stress('--plan', '--seed', seed, '--seconds', '24')).stdout;
     const [one, again, other] = [await plan('3'), await plan('3'), await plan('4')];
     expect(one.length).toBeGreaterThan(10_000);
+    // Whole, though a pipe takes 64 KiB at once.
+    expect(() => JSON.parse(one) as unknown).not.toThrow();
     expect(again).toBe(one);
     expect(other).not.toBe(one);
   });
@@ -42,6 +47,10 @@ describe('the stress run', () => {
       code: 2,
       stderr: '--seed x: must be a whole number\n',
     });
+  });
+
+  it.each(MUTATIONS)('can be shown to find that $name: the fault fits the build', (mutation) => {
+    expect(mutated(DIST, mutation)).not.toBe('');
   });
 
   it('lists its scenarios', async () => {

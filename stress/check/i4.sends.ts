@@ -2,8 +2,27 @@ import { textOf } from './fold.ts';
 import { plannedMessages, type View } from './view.ts';
 import { firstDifference, type Violation } from './violation.ts';
 
-/** Refusals that are part of the game; any other is a lie about what was sent. */
-const EXPECTED = new Set(['session_busy', 'queue_full', 'rate_limited', 'draining', 'unavailable']);
+/** Refusals that are part of the game. */
+const EXPECTED = new Set(['queue_full', 'rate_limited']);
+
+/** Whether something was done that explains a refusal; any other is a lie about what was sent. */
+function isExplained(code: string, session: number, { evidence, losses }: View): boolean {
+  const { blows } = evidence;
+  switch (code) {
+    case 'session_busy': {
+      const acts = evidence.sessions.find(({ number }) => number === session)?.clients.flatMap(({ acts }) => acts); // prettier-ignore
+      return acts?.some((act) => act.do === 'send' && act.whenBusy === 'reject') ?? false;
+    }
+    case 'draining':
+      return blows.some(({ kind }) => kind === 'stop');
+    case 'unavailable':
+      return blows.length > 0;
+    case 'session_not_found':
+      return losses.since(0);
+    default:
+      return EXPECTED.has(code);
+  }
+}
 
 interface Answers {
   turns: Set<string>;
@@ -43,9 +62,7 @@ export function checkSends(view: View): Violation[] {
     // Redis lost what was acknowledged: the message is gone, or was taken for a new one.
     const isLost = view.losses.since(last);
     const isAnew = view.losses.between(first, last);
-    const unexpected = [...refusals].filter(
-      (code) => !EXPECTED.has(code) && !(code === 'session_not_found' && view.losses.since(0)),
-    );
+    const unexpected = [...refusals].filter((code) => !isExplained(code, planned.session, view));
     if (unexpected.length > 0) wrong(`refused with ${unexpected.join(', ')}`);
     if (turns.size > 1 && !isAnew) wrong(`acknowledged as ${turns.size} turns: ${[...turns].join(', ')}`);
     if (originals > 1 && !isAnew) wrong(`acknowledged ${originals} times as no duplicate`);

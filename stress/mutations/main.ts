@@ -5,12 +5,14 @@
  *   npm run stress:mutations -- [--seed N] [--seconds N] [--only WORDS] [--table FILE]
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { format } from 'prettier';
+import { endWith } from '../ending.ts';
+import { mutated } from './mutated.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -40,6 +42,9 @@ async function main(words: string[]): Promise<number> {
   });
   const { seed, seconds, only } = values;
   const chosen = MUTATIONS.filter(({ name, scenario }) => !only || `${scenario} ${name}`.includes(only));
+  if (chosen.length === 0) throw new Error(`--only ${only}: no fault's scenario or name holds that`);
+  // One that does not fit is better known now than after the others have been played.
+  for (const mutation of chosen) mutated(join(ROOT, 'dist'), mutation);
   const outcomes: Outcome[] = [];
   for (const mutation of chosen) {
     const begun = performance.now();
@@ -73,8 +78,7 @@ async function play(
     // What the build finds beside itself.
     for (const name of ['node_modules', 'web', 'package.json'])
       symlinkSync(join(ROOT, name), join(folder, name));
-    const file = join(folder, 'dist', mutation.file);
-    writeFileSync(file, mutated(readFileSync(file, 'utf8'), mutation));
+    writeFileSync(join(folder, 'dist', mutation.file), mutated(join(ROOT, 'dist'), mutation));
     const { scenario } = mutation;
     return await run([
       '--seed',
@@ -89,15 +93,6 @@ async function play(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** @throws Error where the build does not look as the mutation expects: it is to be brought up to date */
-function mutated(source: string, { edits, name, file }: Mutation): string {
-  return edits.reduce((text, [search, replace]) => {
-    const times = text.split(search).length - 1;
-    if (times !== 1) throw new Error(`${name}: ${file} holds ${times} times: ${search}`);
-    return text.replace(search, () => replace);
-  }, source);
 }
 
 function run(words: string[]): Promise<{ code: number; output: string }> {
@@ -132,10 +127,7 @@ function table(outcomes: Outcome[], seed: string, seconds: string): string {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(`${(error as Error).message}\n`);
-    process.exit(2);
-  },
-);
+main(process.argv.slice(2)).then(endWith, (error: unknown) => {
+  process.stderr.write(`${(error as Error).message}\n`);
+  endWith(2);
+});

@@ -134,6 +134,18 @@ export const MUTATIONS: Mutation[] = [
     ],
   },
   {
+    name: 'a message is now and then refused for no reason',
+    scenario: 'duplicates',
+    invariant: 'I4',
+    file: 'agents/agent-loop.service.js',
+    edits: [
+      [
+        "text, whenBusy = 'enqueue' } = request;",
+        "text, whenBusy = 'enqueue' } = request;\n        if (Math.random() < 0.2) throw new RequestError('draining', 'For no reason.');",
+      ],
+    ],
+  },
+  {
     name: 'a stream that was cut counts as finished',
     scenario: 'provider',
     invariant: 'I1',
@@ -224,8 +236,8 @@ export const MUTATIONS: Mutation[] = [
     file: 'gateway/socket.adapter.js',
     edits: [
       [
-        'const left = this.#count(conn);',
-        'const left = this.#count(conn);\n            setInterval(() => conn, 60_000);',
+        'const left = this.#limits.count(conn.request);',
+        'const left = this.#limits.count(conn.request);\n            setInterval(() => conn, 60_000);',
       ],
     ],
   },
