@@ -8,6 +8,7 @@ import { isValid, Results, type Measurement } from './results.ts';
 import { Run } from './run.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
+import { endWith } from '../stress/ending.ts';
 import { SIZES } from './sizes.ts';
 import { svg } from './svg.ts';
 import { TARGETS, verdictOf } from './targets.ts';
@@ -108,7 +109,7 @@ try {
     SCENARIOS.map(({ name }) => name),
   );
 } catch (error) {
-  process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
+  process.stderr.write(`${(error as Error).message}; --help tells what there is\n`);
   process.exit(2);
 }
 if (options.help) {
@@ -118,10 +119,9 @@ if (options.help) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => process.exit(130));
   try {
-    process.exitCode = await bench(options);
+    endWith(await bench(options));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
+    endWith(1);
   }
-  process.exit();
 }

@@ -1,6 +1,7 @@
 /** `npm run load`: what README.md beside this file explains. */
 import { existsSync } from 'node:fs';
 import { endAll, temporaryFoldersIn } from '../bench/processes.ts';
+import { endWith } from '../stress/ending.ts';
 import { HELP, readOptions, UsageError, type Options } from './options.ts';
 import { isBroken, table } from './report.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -52,10 +53,7 @@ async function play(scenario: Scenario, size: Size): Promise<Figure[]> {
 process.once('exit', endAll);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof UsageError ? error.message : String((error as Error).stack)}\n`);
-    process.exit(2);
-  },
-);
+main(process.argv.slice(2)).then(endWith, (error: unknown) => {
+  process.stderr.write(`${error instanceof UsageError ? error.message : String((error as Error).stack)}\n`);
+  endWith(2);
+});

@@ -6,9 +6,13 @@ import type { ClientSocket } from './socket.connection.js';
 export type Transport = ClientSocket['conn'];
 export type Engine = Server['engine'];
 
+const OPEN = 1;
+
 /** The `ws` library's socket behind a WebSocket transport. */
 export interface WebSocketLike {
   terminate?: () => void;
+  /** As of the `WebSocket` of browsers: 1 is open. */
+  readyState?: number;
   /** The TCP socket below it, while it is open. */
   _socket?: Socket | null;
   on?: (event: 'ping', listener: (this: WebSocketLike) => void) => void;
@@ -26,7 +30,9 @@ export function socketPastEngine(conn: Transport): Socket | undefined {
   const { readyState, transport, writeBuffer } = conn as unknown as EngineState;
   if (readyState !== 'open' || !transport.writable || writeBuffer.length > 0) return undefined;
   if (transport.name !== 'websocket') return undefined;
-  return webSocketOf(transport)?._socket ?? undefined;
+  const webSocket = webSocketOf(transport);
+  // Nothing may follow a Close frame, and Engine.IO learns of one only when the closing is done.
+  return webSocket?.readyState === OPEN ? (webSocket._socket ?? undefined) : undefined;
 }
 
 /** What Engine.IO does not declare of a connection. */

@@ -51,7 +51,10 @@ export class VendorConnections {
       this.#reading = socket;
       this.#receiver = undefined;
     },
-    () => this.#receiver?.onRead(),
+    () => {
+      this.#reading = undefined;
+      this.#receiver?.onRead();
+    },
   );
   readonly #open = buildConnector({ onread: this.#reads.options } as buildConnector.BuildOptions);
   readonly #agent = new Agent({
@@ -86,6 +89,8 @@ export class VendorConnections {
       onResponseData: (_, bytes) => {
         this.#receiver = receiver;
         receiver.onData(bytes);
+        // Bytes that had to wait in the stream come without a read of the socket around them.
+        if (!this.#reading) receiver.onRead();
       },
       onResponseEnd: () => receiver.onEnd(),
       onResponseError: (_, error) => receiver.onError(error),
