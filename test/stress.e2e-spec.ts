@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
+import { redisMissing } from './support/redis.server.js';
 
 const MAIN = fileURLToPath(new URL('../stress/main.ts', import.meta.url));
 
@@ -23,6 +24,16 @@ describe('the stress run', () => {
   it('[STO-2] [RES-2] [EVT-8] [TURN-1] [MSG-2] [CTX-1] [SES-3] finds no lie when everything is done at once', async () => {
     await findsNothing('--seed', '1', '--seconds', '5', '--scenario', 'everything');
   }, 120_000);
+
+  const onRedis = redisMissing() === undefined ? it : it.skip;
+
+  onRedis(
+    '[CLU-3] [STO-7] [STO-6] [MSG-2] [RES-2] finds no lie when nodes and Redis are killed, frozen and cut off',
+    async () => {
+      await findsNothing('--seed', '1', '--seconds', '6', '--scenario', 'cluster');
+    },
+    180_000,
+  );
 
   it('makes of one seed one plan, and of another another', async () => {
     const plan = async (seed: string) => (await stress('--plan', '--seed', seed, '--seconds', '24')).stdout;
@@ -47,7 +58,9 @@ describe('the stress run', () => {
   it('lists its scenarios', async () => {
     const { code, stdout } = await stress('--list');
     expect(code).toBe(0);
-    for (const name of ['calm', 'crash', 'disk-full', 'everything'])
+    for (const name of ['calm', 'crash', 'disk-full', 'everything', 'hops'])
       expect(stdout).toMatch(new RegExp(`^${name} `, 'm'));
+    expect(stdout).toMatch(/^redis-lost +needs Redis: /m);
+    expect(stdout).not.toMatch(/^calm +needs Redis/m);
   });
 });
