@@ -13,6 +13,7 @@ import { ToolRegistry } from './agents/tool.registry.js';
 import { CurrentTimeTool } from './agents/tools/current-time.tool.js';
 import { TurnObservers } from './agents/turn.observer.js';
 import { TurnRunner } from './agents/turn.runner.js';
+import { TurnWorkers } from './agents/turn.workers.js';
 import { Clock } from './clock.js';
 import { Config } from './config.js';
 import { Authenticator } from './gateway/authenticator.js';
@@ -51,6 +52,7 @@ import { RedisFeed } from './sessions/redis/redis.feed.js';
 import { RedisLink } from './sessions/redis/redis.link.js';
 import { RedisList } from './sessions/redis/redis.list.js';
 import { RedisNodes } from './sessions/redis/redis.nodes.js';
+import { RedisReader } from './sessions/redis/redis.reader.js';
 import { RedisSessions } from './sessions/redis/redis.sessions.js';
 import { RedisStore } from './sessions/redis/redis.store.js';
 import { RedisTurnLease } from './sessions/redis/redis.lease.js';
@@ -104,6 +106,7 @@ const REDIS_STORE = [
   RedisLeases,
   RedisAppends,
   RedisNodes,
+  RedisReader,
   RedisList,
   { provide: SessionStore, useClass: RedisStore },
   { provide: TurnLease, useClass: RedisTurnLease },
@@ -154,6 +157,7 @@ export class AppModule implements OnApplicationShutdown {
         TurnObservers,
         TurnRunner,
         DetachPolicy,
+        TurnWorkers,
         AgentLoopService,
         AddressLimits,
         ConnectPace,

@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Proxy } from '../stress/proxy.ts';
 import { until } from './support/channel.js';
-import { newCredentials, textOf } from './support/client.js';
+import { newCredentials, textOf, type TestClient } from './support/client.js';
 import { Cluster, portOf, report, spread } from './support/cluster.js';
 import { disposeAll, onDispose } from './support/gateway.js';
 import { assertValidOpenAiMessages } from './support/prompt.validity.js';
@@ -12,6 +13,8 @@ import { redisMissing, RedisServer } from './support/redis.server.js';
 /** Sessions whose turns run on the node that is killed. */
 const STREAMS = Number(process.env['CLUSTER_STREAMS'] ?? 20);
 const PATIENCE_MS = 180_000;
+/** Less than a client waits for a sign of life. */
+const FREEZE_MS = 10_000;
 const TOOL = ['current_time', '{}'] as const;
 
 const missing = redisMissing();
@@ -49,9 +52,11 @@ if (missing) {
       const killedAt = performance.now();
       const caughtUp: number[] = [];
       const ended: number[] = [];
+      const wentOn: number[] = [];
       const answered = (async () => {
         for (let index = 0; index < STREAMS; index += 1) {
           const call = await cluster.vendor.nextCall();
+          wentOn.push(performance.now() - killedAt);
           expect(call.asked).toMatch(/^and then/);
           assertValidOpenAiMessages(call.messages);
           call.text('after the crash').finish();
@@ -85,6 +90,7 @@ if (missing) {
       await answered;
       report(spread('from kill -9 to being caught up elsewhere', caughtUp));
       report(spread('from kill -9 to the turn ended as node_lost', ended));
+      report(spread('from kill -9 to the model asked for the next one', wentOn));
       // Its sockets are gone with it, for everybody.
       await Promise.all(talks.map(({ client }) => client.close()));
     },
@@ -103,6 +109,7 @@ if (missing) {
       await client.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
       const position = client.position(opened);
       cluster.node(0).freeze();
+      const frozenAt = performance.now();
       // It finds this in its socket when it is thawed: a tool to call for a turn that is not its own any more.
       call.tool('c1', ...TOOL);
       const other = await cluster.client(1);
@@ -112,6 +119,7 @@ if (missing) {
       const end = other.position(again);
       // Long enough for every node to take it for dead.
       await until(() => cluster.node(1).output().includes('is gone'), 'the frozen node to be taken for dead');
+      await sleep(Math.max(0, frozenAt + FREEZE_MS - performance.now()));
       cluster.node(0).thaw();
       await until(() => cluster.ready(0), 'the thawed node to be ready');
       const { turnId: next } = await other.send(sessionId, 'and now?');
@@ -120,7 +128,9 @@ if (missing) {
       assertValidOpenAiMessages(nextCall.messages);
       nextCall.text('Late.').finish();
       await other.turn('completed', next);
-      // The thawed node's own client, if its connection still stands, has been told the same.
+      // Its client, whose connection still stands, is told all that.
+      await until(() => hasSeen(client, next), 'the client of the thawed node to be told');
+      expect(client.position(opened)).toEqual(other.position(again));
       const { client: back } = await cluster.join(0, talk);
       const { messages } = await back.do('session:history', { sessionId });
       expect(messages.map(({ role, metadata }) => metadata?.status ?? role)).toEqual([
@@ -134,6 +144,38 @@ if (missing) {
       );
       expect(strays).toEqual([]);
       expect(await cluster.toolRuns()).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    '[CLU-2 CLU-4] a session is closed whose turn is on a dead node, or on one that stands still: it stays closed',
+    async () => {
+      const cluster = await Cluster.start({ nodes: 3 });
+      const talks = await Promise.all(
+        [0, 1].map(async (index) => {
+          const runs = await cluster.join(index);
+          await runs.client.send(runs.talk.sessionId, 'a long answer');
+          const call = await cluster.vendor.nextCall();
+          call.text('one ');
+          await runs.client.until((event) => event.type === 'chunk' && event.chunk.type === 'text-delta');
+          const other = await cluster.join(2, runs.talk);
+          return { ...runs, call, other: other.client };
+        }),
+      );
+      await cluster.node(0).kill('SIGKILL');
+      cluster.node(1).freeze();
+      for (const { talk, other } of talks) await other.do('session:close', { sessionId: talk.sessionId });
+      for (const { other } of talks) {
+        await until(() => other.events.at(-1)?.type === 'session', 'the end of the session');
+      }
+      cluster.node(1).thaw();
+      for (const { call } of talks) await until(() => call.closed, 'its turn to be given up');
+      await until(() => cluster.ready(1), 'the thawed node to be ready');
+      for (const { talk } of talks) {
+        const { client } = await cluster.join(1);
+        expect(await client.refused('session:open', { ...talk, create: true })).toBe('session_not_found');
+      }
     },
     PATIENCE_MS,
   );
@@ -180,6 +222,7 @@ if (missing) {
       proxy.heal(true);
       await until(() => cluster.ready(0), 'the node to be back');
       // Its clients are served again, those that are still connected and those that come back.
+      await until(() => hasSeen(client, next), 'the client that stayed to be told');
       await idle.client.close();
       const returned = await cluster.join(0, idle.talk);
       const sent = await returned.client.send(idle.talk.sessionId, 'Hi again');
@@ -218,7 +261,7 @@ if (missing) {
       // Several times the grace time, in words that come on the way.
       for (let second = 0; second < 6; second += 1) {
         call.text(`${second} `);
-        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        await sleep(1_000);
       }
       expect((await watches.client.open(runs.talk)).turns).toMatchObject([{ turnId, state: 'running' }]);
       await watches.client.close();
@@ -239,6 +282,12 @@ if (missing) {
     PATIENCE_MS,
   );
 });
+
+function hasSeen({ events }: TestClient, turnId: string): boolean {
+  return events.some(
+    (event) => event.type === 'turn' && event.turnId === turnId && event.state === 'completed',
+  );
+}
 
 /** Takes connections and never says a word. */
 class BlackHole {

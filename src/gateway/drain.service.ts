@@ -6,6 +6,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
+import { TurnWorkers } from '../agents/turn.workers.js';
 import { Config } from '../config.js';
 import { ChatGateway } from './chat.gateway.js';
 
@@ -28,6 +29,7 @@ export class DrainService implements OnApplicationBootstrap, BeforeApplicationSh
   constructor(
     private readonly gateway: ChatGateway,
     private readonly loop: AgentLoopService,
+    private readonly workers: TurnWorkers,
     private readonly config: Config,
   ) {}
 
@@ -61,7 +63,7 @@ export class DrainService implements OnApplicationBootstrap, BeforeApplicationSh
 
   async #drainOnce(): Promise<void> {
     const { drainTimeoutMs } = this.config;
-    this.#logger.log(`draining: ${this.loop.runningTurns} turns run, ${this.gateway.sockets} sockets`);
+    this.#logger.log(`draining: ${this.workers.running} turns run, ${this.gateway.sockets} sockets`);
     this.loop.stopAdmitting();
     this.gateway.announceDraining(drainTimeoutMs);
     await this.loop.drain(drainTimeoutMs);

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AgentLoopService } from '../agents/agent-loop.service.js';
+import { TurnWorkers } from '../agents/turn.workers.js';
 import { LIMITS, type Usage } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionBindings } from '../sessions/session.bindings.js';
@@ -18,7 +18,7 @@ export class AdminSessionsService {
     private readonly store: SessionStore,
     private readonly bindings: SessionBindings,
     private readonly feed: SessionFeed,
-    private readonly loop: AgentLoopService,
+    private readonly workers: TurnWorkers,
   ) {}
 
   async list(query: Pick<ListQuery, 'state' | 'cursor'> & { limit?: number }): Promise<AdminSessions> {
@@ -67,7 +67,7 @@ export class AdminSessionsService {
   #describe({ used, ...known }: Known): AdminSession {
     const { sessionId } = known;
     const cursors = this.bindings.cursorsOf(sessionId);
-    const active = this.loop.turnOf(sessionId);
+    const active = this.workers.turnOf(sessionId);
     // One that has just ended is among what is stored.
     const running = active?.turn.turnId === known.turn ? active.usage() : undefined;
     return {
@@ -79,7 +79,7 @@ export class AdminSessionsService {
   }
 
   #progress(sessionId: string, turnId: string): Pick<AdminTurn, 'runningMs' | 'tokens'> {
-    const active = this.loop.turnOf(sessionId);
+    const active = this.workers.turnOf(sessionId);
     if (active?.turn.turnId !== turnId) return {};
     const tokens = active.usage();
     return {

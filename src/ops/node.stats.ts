@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
+import { TurnWorkers } from '../agents/turn.workers.js';
 import type { TurnReport } from '../agents/turn.observer.js';
 import { TurnRunner } from '../agents/turn.runner.js';
 import { Clock } from '../clock.js';
@@ -42,6 +43,7 @@ export class NodeStats implements OnApplicationBootstrap, OnApplicationShutdown 
   constructor(
     private readonly gateway: ChatGateway,
     private readonly loop: AgentLoopService,
+    private readonly workers: TurnWorkers,
     private readonly bindings: SessionBindings,
     private readonly sessions: SessionService,
     private readonly streaming: StreamingService,
@@ -85,7 +87,7 @@ export class NodeStats implements OnApplicationBootstrap, OnApplicationShutdown 
       sockets: this.gateway.sockets,
       streams,
       orphans,
-      orphansEnded: this.loop.orphansEnded,
+      orphansEnded: this.workers.orphansEnded,
       unsentBytes: this.bindings.unsentBytes,
       turns: { ...this.#turns },
       events: { appended: counters.events, sent: this.bindings.sentEvents },
@@ -115,8 +117,8 @@ export class NodeStats implements OnApplicationBootstrap, OnApplicationShutdown 
     const { replayed, snapshot } = this.sessions.opens;
     return {
       at: this.clock.now(),
-      streams: this.loop.runningTurns,
-      orphans: this.loop.orphans,
+      streams: this.workers.running,
+      orphans: this.workers.orphans,
       counters: {
         turns: completed + cancelled + interrupted + failed,
         events: this.streaming.appendedEvents,

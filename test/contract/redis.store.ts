@@ -6,6 +6,7 @@ import { RedisLeases } from '../../src/sessions/redis/redis.leases.js';
 import { RedisLink } from '../../src/sessions/redis/redis.link.js';
 import { RedisList } from '../../src/sessions/redis/redis.list.js';
 import { RedisNodes } from '../../src/sessions/redis/redis.nodes.js';
+import { RedisReader } from '../../src/sessions/redis/redis.reader.js';
 import { RedisSessions } from '../../src/sessions/redis/redis.sessions.js';
 import { RedisStore } from '../../src/sessions/redis/redis.store.js';
 import { FakeClock, RESUME_WINDOW_MS } from './embedded.stores.js';
@@ -23,8 +24,8 @@ export async function redisStore(url: string, resumeWindowMs = RESUME_WINDOW_MS)
     sessions,
     new RedisAppends(sessions, leases),
     leases,
+    new RedisReader(sessions, leases, config),
     new RedisList(link),
-    config,
   );
   const lease = new RedisTurnLease(sessions, leases, nodes);
   const feed = new RedisFeed(sessions, nodes);

@@ -71,9 +71,13 @@ export class RedisServer {
 
   /** Deletes all that it holds, without a restart. */
   async flush(): Promise<void> {
-    const client = new Redis({ port: this.port, host: '127.0.0.1' });
+    const client = this.client();
     await client.flushall();
     client.disconnect();
+  }
+
+  client(): Redis {
+    return new Redis({ port: this.port, host: '127.0.0.1' });
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Histogram } from 'prom-client';
 import { AgentLoopService } from '../../agents/agent-loop.service.js';
+import { TurnWorkers } from '../../agents/turn.workers.js';
 import { TurnObservers, type TurnReport } from '../../agents/turn.observer.js';
 import { Config } from '../../config.js';
 import type { Instruments } from './instruments.js';
@@ -15,17 +16,18 @@ const WAIT_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300];
 export class TurnMetrics {
   constructor(
     private readonly loop: AgentLoopService,
+    private readonly workers: TurnWorkers,
     private readonly observers: TurnObservers,
     private readonly config: Config,
   ) {}
 
   register(to: Instruments): void {
-    const { loop, config } = this;
+    const { loop, workers, config } = this;
     const registers = [to.registry];
-    to.gauge({ name: 'mooring_turns_running', help: 'Turns that run now.' }, () => loop.runningTurns);
+    to.gauge({ name: 'mooring_turns_running', help: 'Turns that run now.' }, () => workers.running);
     to.gauge(
       { name: 'mooring_turns_waiting', help: "Turns that wait for a place of the node's or their owner's." },
-      () => loop.waitingTurns,
+      () => workers.waiting,
     );
     to.gauge(
       { name: 'mooring_turns_limit', help: 'How many turns may run at once (MAX_TURNS).' },
@@ -36,7 +38,7 @@ export class TurnMetrics {
         name: 'mooring_orphans_ended_total',
         help: 'Sessions whose turns were ended since nobody watched them for too long.',
       },
-      () => loop.orphansEnded,
+      () => workers.orphansEnded,
     );
     to.counter(
       {

@@ -41,6 +41,7 @@ export class RedisTurnLease extends TurnLease {
     const lease = this.leases.find(sessionId, fence);
     if (!lease) return { kind: 'deposed' };
     let asked: PlacedMessage[] = [];
+    let begun: string | undefined;
     const { result, committed } = await this.sessions.change<NextTurn>(
       sessionId,
       [],
@@ -51,11 +52,14 @@ export class RedisTurnLease extends TurnLease {
         if (running) {
           const events = await this.#eventsSince(sessionId, running.startSeq);
           lease.began(session, events, []);
+          // Its begin was stored, of which the answer was lost: nobody else has this fence.
+          if (running.turnId === begun) return { result: { kind: 'turn', turn: running, agent } };
           return { result: { kind: 'abandoned', turn: running, agent, events } };
         }
         const change = beginTurn(session, this.sessions.clock.iso());
         if (change?.session.running) {
           asked = change.messages ?? [];
+          begun = change.session.running.turnId;
           return { result: { kind: 'turn', turn: change.session.running, agent }, change };
         }
         // The lease goes in the step that finds nothing waiting, so that no later send can be missed.

@@ -147,7 +147,8 @@ export class RedisLeases {
     if (session.owner.kind === 'subject') {
       commands.push(['ZADD', KEY.owned, Date.parse(session.updatedAt), sessionId]);
     }
-    const words: Word[] = [sessionId, fence, LEASE_MS, session.createdAt, seq, lease.appends];
+    const place = session.running?.position ?? session.nextPosition;
+    const words: Word[] = [sessionId, fence, LEASE_MS, session.createdAt, seq, lease.appends, place];
     for (const command of commands) words.push(command.length, ...command);
     const subject = session.owner.kind === 'subject' ? session.owner.sub : '';
     const reply = await this.sessions.link.onSession('restore', keys, words, [

@@ -310,8 +310,8 @@ return {'ok', replies}
 
 /**
  * Writes what its owner holds of a session whose end, or all of it, Redis has lost.
- * ARGV: [4] id [5] fence [6] how long the lease lasts [7] when the session was made [8] seq [9] appends; then commands
- * as of a commit. Reply: `done` and the epoch, or `deposed`.
+ * ARGV: [4] id [5] fence [6] how long the lease lasts [7] when the session was made [8] seq [9] appends [10] the
+ * running turn's place; then commands as of a commit. Reply: `done` and the epoch, or `deposed`.
  */
 const RESTORE =
   PRELUDE +
@@ -320,13 +320,22 @@ const RESTORE =
 local fence, born, nodes, appends, epoch = unpack(redis.call('HMGET', KEYS[2], 'fence', 'born', 'nodes', 'appends', 'epoch'))
 -- Somebody went on with it, or made another one of that id.
 if fence and (tonumber(fence) > tonumber(ARGV[5]) or born ~= ARGV[7]) then return {'deposed'} end
+-- Or it ended, so that there is nothing to find.
+if redis.call('EXISTS', KEYS[7]) == 1 then return {'deposed'} end
 -- Asked twice, since the first answer did not come: what was written since then stays.
 if fence == ARGV[5] and tonumber(appends) >= tonumber(ARGV[9]) then return {'done', epoch} end
 redis.call('DEL', KEYS[3])
+-- What older data holds from the turn on was withdrawn since.
+for _, of in ipairs({4, 5}) do
+  local fields = redis.call('HGETALL', KEYS[of])
+  for each = 1, #fields, 2 do
+    if tonumber(of == 4 and fields[each] or fields[each + 1]) >= tonumber(ARGV[10]) then redis.call('HDEL', KEYS[of], fields[each]) end
+  end
+end
 redis.call('HINCRBY', KEYS[2], 'revision', 1)
 redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'generation', ARGV[1], 'seq', ARGV[8], 'nodes', nodes or '', 'left', text(now()),
   'born', ARGV[7], 'fence', ARGV[5], 'held', ARGV[5], 'owner', ARGV[3], 'appends', ARGV[9], 'appendFrom', ARGV[8], 'last', '', 'lastFrom', 0)
-local at = 10
+local at = 11
 while at <= #ARGV do
   local words = {}
   for word = 1, tonumber(ARGV[at]) do

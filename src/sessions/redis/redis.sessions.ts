@@ -137,6 +137,8 @@ export class RedisSessions {
     decide: (loaded: Loaded | undefined) => Promise<Decided<T>> | Decided<T>,
     options: Pick<CommitOptions, 'fence'> = {},
   ): Promise<{ result: T; committed?: Committed }> {
+    // Right after a restart its owner may be about to write it anew, and all that was decided meanwhile would be lost.
+    while (options.fence === undefined && !(await this.link.settled()));
     for (let attempt = 0; attempt < MOST_CONFLICTS; attempt += 1) {
       const loaded = await this.load(sessionId, typeof fields === 'function' ? [] : fields);
       const decided = await decide(loaded.session ? loaded : undefined);

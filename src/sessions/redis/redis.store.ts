@@ -1,19 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { Config } from '../../config.js';
-import { LIMITS, type LogEntry, type Position, type SessionEvent, type UIMessage } from '../../protocol.js';
-import { mergeEvents } from '../coalescer.js';
-import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '../reading.js';
+import type { LogEntry, Position } from '../../protocol.js';
 import { RequestError } from '../request.error.js';
 import type { Command, Outcome } from '../session.command.js';
-import {
-  isBusy,
-  openTurns,
-  type Change,
-  type PlacedMessage,
-  type Session,
-  type TurnEnd,
-} from '../session.js';
+import { isBusy, type Change, type Session, type TurnEnd } from '../session.js';
 import { dayOf, decide, endTurn, type Lookup } from '../session.rules.js';
 import {
   SessionStore,
@@ -29,7 +19,7 @@ import {
 import { RedisAppends } from './redis.appends.js';
 import { RedisLeases } from './redis.leases.js';
 import { RedisList } from './redis.list.js';
-import { readEvents, readMessage, readRecord } from './redis.record.js';
+import { RedisReader } from './redis.reader.js';
 import {
   fieldOf,
   KEY,
@@ -44,9 +34,6 @@ import {
   type RedisCommand,
 } from './redis.sessions.js';
 
-/** So many messages are asked for at once, newest first, until a page is full. */
-const MESSAGES_AT_ONCE = 16;
-
 /** The session store of many nodes. Nothing of a session is kept in a node but what its running turn needs. */
 @Injectable()
 export class RedisStore extends SessionStore {
@@ -54,8 +41,8 @@ export class RedisStore extends SessionStore {
     private readonly sessions: RedisSessions,
     private readonly appends: RedisAppends,
     private readonly leases: RedisLeases,
+    private readonly reader: RedisReader,
     private readonly lists: RedisList,
-    private readonly config: Config,
   ) {
     super();
   }
@@ -119,80 +106,12 @@ export class RedisStore extends SessionStore {
     }
   }
 
-  async read(sessionId: string, position?: Position): Promise<Reading | undefined> {
-    const { link, clock } = this.sessions;
-    const reply = await link.onSession('read', this.sessions.keysOf(sessionId), [
-      position?.epoch ?? '',
-      position?.seq ?? 0,
-      clock.now() - this.config.resumeWindowMs,
-      LIMITS.replayLength,
-      LIMITS.snapshotMessages,
-      LIMITS.snapshotBytes,
-    ]);
-    const record = readRecord(reply[1] as string[]);
-    if (!record && !(await link.settled())) return this.read(sessionId, position);
-    if (!record || record.body.closing) return undefined;
-    const session = await this.sessions.sessionOf(sessionId, record);
-    const { epoch, seq } = session;
-    const common = { agent: session.agent, turns: openTurns(session) };
-    if (reply[2] === 'replay') {
-      const events = readEvents(reply[3] as [string, string][]).filter(
-        (event) => event.seq > (position?.seq ?? 0),
-      );
-      const rest = reply[4] === 1;
-      return {
-        ...common,
-        position: { epoch, seq: rest ? (events.at(-1)?.seq ?? seq) : seq },
-        rest,
-        recovered: true,
-        messages: [],
-        hasMore: false,
-        events: mergeEvents(events),
-      };
-    }
-    const begun = (reply[3] as string[]).map(sizedJson);
-    const page = newestWithin(
-      chain(session.waiting.map(({ message }) => sized(message)).reverse(), begun),
-      LIMITS.snapshotMessages,
-      LIMITS.snapshotBytes,
-    );
-    return {
-      ...common,
-      position: { epoch, seq },
-      rest: false,
-      recovered: false,
-      messages: page.messages,
-      hasMore: page.hasMore || reply[4] === 1,
-      events: waitingEvents(session).concat(
-        mergeEvents(ofTurn(session, readEvents(reply[5] as [string, string][]))),
-      ),
-    };
+  read(sessionId: string, position?: Position): Promise<Reading | undefined> {
+    return this.reader.read(sessionId, position);
   }
 
-  async messages(sessionId: string, query: MessageQuery): Promise<MessagePage | undefined> {
-    const fields: Field[] = query.before === undefined ? [] : [['places', query.before]];
-    const loaded = await this.sessions.load(sessionId, fields);
-    if (!loaded.session) return undefined;
-    const { session } = loaded;
-    const waiting = query.begun ? [] : session.waiting.map(({ message }) => sized(message)).reverse();
-    const index = waiting.findIndex(({ message }) => message.id === query.before);
-    const place = loaded.fields[0];
-    if (query.before !== undefined && index < 0 && typeof place !== 'string') return undefined;
-    const before = index < 0 && typeof place === 'string' ? Number(place) : session.nextPosition;
-    const newest: SizedMessage[] = typeof place === 'string' && index < 0 ? [] : waiting.slice(index + 1);
-    const { limit, maxBytes = Infinity } = query;
-    let bytes = newest.reduce((sum, each) => sum + each.bytes, 0);
-    const goesOn = (): boolean => newest.length <= limit && (bytes <= maxBytes || newest.length < 2);
-    for (let end = before; end > 0 && goesOn();) {
-      const begin = Math.max(0, end - MESSAGES_AT_ONCE);
-      const placed = await this.#messagesBetween(sessionId, begin, end);
-      this.leases.remember(sessionId, placed);
-      const page = placed.reverse().map(({ message, bytes: size }) => ({ message, bytes: size }));
-      bytes += page.reduce((sum, each) => sum + each.bytes, 0);
-      newest.push(...page);
-      end = begin;
-    }
-    return newestWithin(newest, limit, maxBytes);
+  messages(sessionId: string, query: MessageQuery): Promise<MessagePage | undefined> {
+    return this.reader.messages(sessionId, query);
   }
 
   census(): Promise<Census> {
@@ -255,7 +174,7 @@ export class RedisStore extends SessionStore {
       lookup.request = () => readRequest(request, state);
       const at = place === undefined ? session.nextPosition - 2 : Number(place ?? -1);
       if (at >= 0 && (place !== undefined || command.kind === 'retry')) {
-        const [message] = await this.#messagesBetween(sessionId, at, at + 1);
+        const [message] = await this.reader.messagesBetween(sessionId, at, at + 1);
         lookup.message = () => message;
         lookup.messageAt = () => message;
       }
@@ -278,27 +197,11 @@ export class RedisStore extends SessionStore {
   /** What has to go where messages are withdrawn. */
   async #withdrawal({ withdrawFrom }: Change, session: Session): Promise<RedisCommand[]> {
     if (withdrawFrom === undefined) return [];
-    const placed = await this.#messagesBetween(session.sessionId, withdrawFrom, session.nextPosition);
+    const placed = await this.reader.messagesBetween(session.sessionId, withdrawFrom, session.nextPosition);
     return placed.flatMap(({ position, message }): RedisCommand[] => [
       ['HDEL', KEY.messages, position],
       ['HDEL', KEY.places, message.id],
     ]);
-  }
-
-  async #messagesBetween(
-    sessionId: string,
-    begin: number,
-    end: number,
-  ): Promise<(PlacedMessage & { bytes: number })[]> {
-    if (begin >= end) return [];
-    const { messages } = this.sessions.keysOf(sessionId);
-    const positions = Array.from({ length: end - begin }, (_, index) => begin + index);
-    const found = await this.sessions.link.command((client) =>
-      client.hmget(messages, ...positions.map(String)),
-    );
-    return found.flatMap((json, index) =>
-      json === null ? [] : [{ position: begin + index, ...sizedJson(json) }],
-    );
   }
 }
 
@@ -329,14 +232,6 @@ function fieldsFor(command: Command): Field[] {
   }
 }
 
-function ofTurn({ running }: Session, events: SessionEvent[]): SessionEvent[] {
-  return events.filter((event) => 'turnId' in event && event.turnId === running?.turnId);
-}
-
-function sizedJson(json: string): SizedMessage {
-  return { message: readMessage(json), bytes: Buffer.byteLength(json) };
-}
-
 function found(loaded: Loaded): FoundSession {
   return { session: loaded.session, created: false, idleSince: idleSinceOf(loaded) };
 }
@@ -344,5 +239,3 @@ function found(loaded: Loaded): FoundSession {
 function idleSinceOf({ session, record }: Loaded): number | undefined {
   return record.nodes.length > 0 || isBusy(session) ? undefined : record.idle;
 }
-
-export type { UIMessage };
