@@ -2,7 +2,9 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { mutated } from '../stress/mutations/mutated.js';
+import { CLUSTER_MUTATIONS } from '../stress/mutations/mutations.cluster.js';
 import { MUTATIONS } from '../stress/mutations/mutations.js';
+import { redisMissing } from './support/redis.server.js';
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 const MAIN = fileURLToPath(new URL('../stress/main.ts', import.meta.url));
@@ -27,6 +29,16 @@ describe('the stress run', () => {
     await findsNothing('--seed', '1', '--seconds', '5', '--scenario', 'everything');
   }, 120_000);
 
+  const onRedis = redisMissing() === undefined ? it : it.skip;
+
+  onRedis(
+    '[CLU-3] [STO-7] [STO-6] [MSG-2] [RES-2] finds no lie when nodes and Redis are killed, frozen and cut off',
+    async () => {
+      await findsNothing('--seed', '1', '--seconds', '6', '--scenario', 'cluster');
+    },
+    180_000,
+  );
+
   it('makes of one seed one plan, and of another another', async () => {
     const plan = async (seed: string) => (await stress('--plan', '--seed', seed, '--seconds', '24')).stdout;
     const [one, again, other] = [await plan('3'), await plan('3'), await plan('4')];
@@ -49,14 +61,19 @@ describe('the stress run', () => {
     });
   });
 
-  it.each(MUTATIONS)('can be shown to find that $name: the fault fits the build', (mutation) => {
-    expect(mutated(DIST, mutation)).not.toBe('');
-  });
+  it.each([...MUTATIONS, ...CLUSTER_MUTATIONS])(
+    'can be shown to find that $name: the fault fits the build',
+    (mutation) => {
+      expect(mutated(DIST, mutation)).not.toBe('');
+    },
+  );
 
   it('lists its scenarios', async () => {
     const { code, stdout } = await stress('--list');
     expect(code).toBe(0);
-    for (const name of ['calm', 'crash', 'disk-full', 'everything'])
+    for (const name of ['calm', 'crash', 'disk-full', 'everything', 'hops'])
       expect(stdout).toMatch(new RegExp(`^${name} `, 'm'));
+    expect(stdout).toMatch(/^redis-lost +needs Redis: /m);
+    expect(stdout).not.toMatch(/^calm +needs Redis/m);
   });
 });

@@ -12,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { format } from 'prettier';
 import { endWith } from '../ending.ts';
+import { redisMissing } from '../redis.ts';
 import { mutated } from './mutated.ts';
+import { CLUSTER_MUTATIONS } from './mutations.cluster.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,7 +43,9 @@ async function main(words: string[]): Promise<number> {
     },
   });
   const { seed, seconds, only } = values;
-  const chosen = MUTATIONS.filter(({ name, scenario }) => !only || `${scenario} ${name}`.includes(only));
+  if (redisMissing) say(`those of several nodes are left out: ${redisMissing}`);
+  const all = redisMissing ? MUTATIONS : [...MUTATIONS, ...CLUSTER_MUTATIONS];
+  const chosen = all.filter(({ name, scenario }) => !only || `${scenario} ${name}`.includes(only));
   if (chosen.length === 0) throw new Error(`--only ${only}: no fault's scenario or name holds that`);
   // One that does not fit is better known now than after the others have been played.
   for (const mutation of chosen) mutated(join(ROOT, 'dist'), mutation);
@@ -84,7 +88,7 @@ async function play(
       '--seed',
       seed,
       '--seconds',
-      seconds,
+      String(mutation.seconds ?? seconds),
       '--scenario',
       scenario,
       '--dist',
@@ -116,7 +120,7 @@ function table(outcomes: Outcome[], seed: string, seconds: string): string {
   return [
     '# Mutations of the stress run',
     '',
-    `Written by \`npm run stress:mutations -- --table docs/stress-mutations.md\`; seed ${seed}, ${seconds} s each. Every row is a fault that was put into a copy of the build, and what the scenario then found. The faults are in \`stress/mutations/mutations.ts\`.`,
+    `Written by \`npm run stress:mutations -- --table docs/stress-mutations.md\`; seed ${seed}, ${seconds} s each, some of several nodes longer. Every row is a fault that was put into a copy of the build, and what the scenario then found. The faults are in \`stress/mutations/mutations.ts\`.`,
     '',
     '| scenario | fault | in `dist` | must find | found | all that was found broken | took |',
     '| --- | --- | --- | --- | --- | --- | --- |',

@@ -5,6 +5,8 @@ export interface Mutation {
   name: string;
   scenario: string;
   invariant: Invariant;
+  /** Where it needs longer than others. */
+  seconds?: number;
   /** Within `dist`. */
   file: string;
   /** Each text must be there exactly once. */
