@@ -109,7 +109,7 @@ try {
     SCENARIOS.map(({ name }) => name),
   );
 } catch (error) {
-  process.stderr.write(`${(error as Error).message}; --help tells what there is\n`);
+  process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
   process.exit(2);
 }
 if (options.help) {

@@ -12,6 +12,7 @@ import { newSession, SessionDriver, type StoreUnderTest } from './contract/store
 import { until } from './support/channel.js';
 import { SqliteFolders } from './support/sqlite.folders.js';
 
+const LAST_COMMIT = 'session-of-last-moment';
 const SESSIONS = ['session-number-one', 'session-number-two'];
 
 let folders: SqliteFolders;
@@ -112,6 +113,8 @@ describe('a SQLite store that is opened again', () => {
                 return readings;
               };
               const before = await same(states);
+              // Who came or went in the last moment is on the disk with the next commit, and else soon.
+              await same(({ under }) => under.store.open(LAST_COMMIT, () => newSession()));
               await a.under.close();
               a.under = openAt(closing, clockA);
               crashing = await folders.afterCrash(crashing);
