@@ -30,6 +30,8 @@ export class RedisTurnLease extends TurnLease {
     const reply = await this.sessions.link.onSession('claim', this.sessions.keysOf(sessionId), [
       sessionId,
       LEASE_MS,
+      // Its owner may have been cut off as this node was, and not be back yet: then it is no time to take its place.
+      this.nodes.steady ? 1 : 0,
     ]);
     if (reply[0] !== 'ok') return undefined;
     const fence = reply[1] as number;

@@ -261,7 +261,10 @@ if start ~= '' then present = after(tonumber(start) - 1, math.huge, nil) or {} e
 return {'ok', record, 'snapshot', messages, older, present}
 `;
 
-/** Whoever runs its turns from now on. ARGV: [4] id [5] how long the lease lasts. Reply: `ok` and the fence, or `no`. */
+/**
+ * Whoever runs its turns from now on. ARGV: [4] id [5] how long the lease lasts [6] 1: also where somebody's lease is
+ * over. Reply: `ok` and the fence, or `no`.
+ */
 const CLAIM =
   PRELUDE +
   SESSION +
@@ -269,7 +272,7 @@ const CLAIM =
 local held = redis.call('HGET', KEYS[2], 'held')
 if not held then return {'no'} end
 local free = redis.call('ZSCORE', KEYS[12], ARGV[4])
-if held ~= '0' and free and tonumber(free) > now() then return {'no'} end
+if held ~= '0' and (ARGV[6] ~= '1' or (free and tonumber(free) > now())) then return {'no'} end
 -- By the clock, so that Redis with older data than it had gives no fence that somebody has already.
 local fence = text(math.max(tonumber(redis.call('HGET', KEYS[2], 'fence')) + 1, now()))
 redis.call('HSET', KEYS[2], 'fence', fence, 'held', fence, 'owner', ARGV[3], 'appends', 0, 'appendFrom', 0)
