@@ -273,8 +273,10 @@ local held = redis.call('HGET', KEYS[2], 'held')
 if not held then return {'no'} end
 local free = redis.call('ZSCORE', KEYS[12], ARGV[4])
 if held ~= '0' and (ARGV[6] ~= '1' or (free and tonumber(free) > now())) then return {'no'} end
--- By the clock, so that Redis with older data than it had gives no fence that somebody has already.
-local fence = text(math.max(tonumber(redis.call('HGET', KEYS[2], 'fence')) + 1, now()))
+-- By the clock, so that Redis with older data than it had gives no fence that somebody has already: in microseconds,
+-- as no script is done in one, and still far below 2^53.
+local time = redis.call('TIME')
+local fence = text(math.max(tonumber(redis.call('HGET', KEYS[2], 'fence')) + 1, time[1] * 1000000 + time[2]))
 redis.call('HSET', KEYS[2], 'fence', fence, 'held', fence, 'owner', ARGV[3], 'appends', 0, 'appendFrom', 0)
 redis.call('ZADD', KEYS[12], text(now() + tonumber(ARGV[5])), ARGV[4])
 return {'ok', tonumber(fence)}
