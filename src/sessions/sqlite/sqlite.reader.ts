@@ -28,7 +28,7 @@ const LISTED = 'SELECT id, agent_id, title, attached, busy, turn, updated_at FRO
 /** With what stands in the JSON. A row that was damaged must not end the whole list. */
 const DESCRIBED = LISTED.replace(
   ' FROM',
-  `, CASE WHEN json_valid(json) THEN json ->> '$.createdAt' END AS created_at,
+  `, CASE WHEN json_valid(json) THEN json -> '$.createdAt' END AS created_at,
   CASE WHEN json_valid(json) THEN json -> '$.used' END AS used FROM`,
 );
 const IDLE = 'attached = 0 AND busy = 0 AND refused_until IS NULL';

@@ -119,9 +119,15 @@ export function toListed(row: ListedRow): ListedSession {
     busy: row.busy === 1,
     ...(row.turn === null ? {} : { turn: row.turn }),
     updatedAt: row.updated_at,
-    ...(typeof row.created_at === 'string' ? { createdAt: row.created_at } : {}),
+    ...toListedTime(row.created_at),
     ...toListedUsage(row.used),
   };
+}
+
+/** As JSON, since a number there may be one that JavaScript does not have. */
+function toListedTime(json: unknown): Pick<ListedSession, 'createdAt'> {
+  const [, createdAt] = /^"([^"\\]*)"$/.exec(typeof json === 'string' ? json : '') ?? [];
+  return createdAt === undefined ? {} : { createdAt };
 }
 
 export function toRecord(row: RequestRow): RequestRecord {
