@@ -25,6 +25,12 @@ const hopping: Temper = (random, durationMs) => [
   ...flapping(random, durationMs),
 ];
 
+/** Sessions that nobody has in memory when Redis loses something: no turn of theirs runs. */
+const IDLE = { ...SHARED, model: { tokens: [5, 60], paceMs: [5, 25] }, sendEveryMs: 2_500 } satisfies Omit<
+  Scenario,
+  'says'
+>;
+
 export const CLUSTER: Record<string, Scenario> = {
   hops: {
     ...SHARED,
@@ -93,7 +99,7 @@ export const CLUSTER: Record<string, Scenario> = {
       ),
   },
   'redis-lost': {
-    ...SHARED,
+    ...IDLE,
     says: 'Redis comes back without its data: new epochs, and what nobody holds any more is made again',
     blows: (random, durationMs) =>
       spread(random, durationMs, [3_500, 6_000], (at) => ({
@@ -103,7 +109,7 @@ export const CLUSTER: Record<string, Scenario> = {
       })),
   },
   'redis-older': {
-    ...SHARED,
+    ...IDLE,
     says: 'Redis comes back with the data of some seconds before: never two histories under one epoch',
     blows: (random, durationMs) =>
       spread(random, durationMs, [4_000, 7_000], (at) => ({

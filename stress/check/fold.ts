@@ -18,6 +18,8 @@ export interface SeenEnding {
 
 export interface Held {
   endings: SeenEnding[];
+  /** Events of turns that had ended before, in the same history. */
+  late: SessionEvent[];
   /** Turns that it saw open and, in the end, not ended: by turn. */
   open: Map<string, TurnEvent>;
   /** Every message that it was ever given as a whole. */
@@ -44,9 +46,10 @@ export function foldLedger({ records }: ClientLedger): Held {
 }
 
 class Fold {
-  readonly held: Held = { endings: [], open: new Map(), messages: [], events: [] };
+  readonly held: Held = { endings: [], late: [], open: new Map(), messages: [], events: [] };
   #answers = new Map<string, Answer>();
   #unrun = new Map<string, UIMessage>();
+  #ended = new Set<string>();
   #epoch = '';
 
   opened(opened: OpenedSession, at: number): void {
@@ -55,6 +58,7 @@ class Fold {
     if (!opened.recovered) {
       this.#answers.clear();
       this.#unrun.clear();
+      this.#ended.clear();
       this.held.open.clear();
       this.held.messages.push(...opened.messages.map((message) => ({ at, message })));
     }
@@ -73,6 +77,7 @@ class Fold {
   }
 
   #apply(event: SessionEvent, at: number): void {
+    if (event.type === 'chunk' && this.#ended.has(event.turnId)) this.held.late.push(event);
     const isDelta = event.type === 'chunk' && event.chunk.type.endsWith('-delta');
     if (!isDelta) this.held.events.push({ epoch: this.#epoch, event });
     if (event.type === 'message') {
@@ -91,6 +96,7 @@ class Fold {
       return;
     }
     this.held.open.delete(turnId);
+    this.#ended.add(turnId);
     const unrun = this.#unrun.get(turnId);
     const answer = this.#answers.get(turnId);
     const text = answer ? answer.parts.map((part) => part.text).join('') : unrun ? textOf(unrun) : '';

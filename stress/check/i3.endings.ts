@@ -35,20 +35,23 @@ export function checkEndings(view: View): Violation[] {
     const wrong = (turnId: string, what: string): void => {
       violations.push({ invariant: 'I3', where: where(turnId), what });
     };
-    const seen = new Map<string, string>();
+    const seen = new Map<string, Ending>();
     for (const { at, epoch, event } of held.endings) {
       const { seq: _seq, ...said } = event as TurnEvent & { seq: number };
       const json = JSON.stringify(said);
+      const ending: Ending = { at, epoch, event, json, name: ledger.name, session: ledger.session };
       const before = seen.get(event.turnId);
+      if (before && !isAnew(before, ending, view))
+        wrong(event.turnId, `ended twice:\n  ${before.json}\n  ${json}`);
+      seen.set(event.turnId, ending);
       const known = endings.get(event.turnId);
-      // What ended in a history that Redis lost may end anew in that which followed.
-      const lost = known !== undefined && known.epoch !== epoch && view.losses.between(known.at, at);
-      if (before !== undefined && !lost) wrong(event.turnId, `ended twice:\n  ${before}\n  ${json}`);
-      seen.set(event.turnId, json);
-      if (!known || lost)
-        endings.set(event.turnId, { at, epoch, event, json, name: ledger.name, session: ledger.session });
-      else if (known.json !== json && !view.losses.between(at, known.at)) wrong(event.turnId, `ended otherwise:\n  for ${known.name}: ${known.json}\n  here: ${json}`); // prettier-ignore
+      const differs = known && known.json !== json && !isAnew(known, ending, view);
+      if (differs)
+        wrong(event.turnId, `ended otherwise:\n  for ${known.name}: ${known.json}\n  here: ${json}`);
+      if (!known || (isAnew(known, ending, view) && known.at < at)) endings.set(event.turnId, ending);
     }
+    for (const event of held.late)
+      if ('turnId' in event) wrong(event.turnId, `goes on after its end: ${JSON.stringify(event)}`);
     for (const [turnId, { state }] of held.open) wrong(turnId, `is still ${state}, though all is over`);
   }
   for (const [turnId, { at, event, name, session }] of endings) {
@@ -78,6 +81,12 @@ export function checkEndings(view: View): Violation[] {
     violations.push({ invariant: 'I3', where: `session ${session}, turn ${turnId} (${user?.id})`, what });
   }
   return violations;
+}
+
+/** What ended in a history that Redis lost may end anew in that which followed. */
+function isAnew(one: Ending, other: Ending, { losses }: View): boolean {
+  const [first, last] = one.at < other.at ? [one, other] : [other, one];
+  return first.epoch !== last.epoch && losses.between(first.at, last.at);
 }
 
 /** Under a new epoch the stored answer itself tells of its end. */
