@@ -111,7 +111,7 @@ export class AnswerReader implements Receiver {
       this.#take();
     }
     if (this.chat.done) this.#finish();
-    else if (this.#hasContent && bytes.length < SMALL_READ) this.#hold();
+    else if (this.#hasContent && bytes.length < SMALL_READ) this.#hold(pieces.length > 1);
   };
 
   #take(): void {
@@ -121,11 +121,12 @@ export class AnswerReader implements Receiver {
     }
   }
 
-  #hold(): void {
+  /** @param soon whether the vendor is so quick that the next tick is sure to find something */
+  #hold(soon: boolean): void {
     const connection = this.#response?.connection;
     if (this.#over || !connection) return;
     connection.hold();
-    this.clock.beforeFlush(() => connection.release());
+    this.clock.beforeFlush(() => (soon ? connection.readNow() : connection.release()));
   }
 
   /** What is left of the response is dropped, so that its connection can be used again once it has ended. */

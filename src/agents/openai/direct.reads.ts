@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs';
 import type { OnReadOpts, Socket } from 'node:net';
 
 /** As much as Node's own streams read at once. */
@@ -12,6 +13,7 @@ const READ_BYTES = 64 * 1024;
 export class DirectReads {
   /** To be given to `connect`, of sockets that {@link attach} is then told of. */
   readonly options: OnReadOpts;
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   /** Of the socket that is just 'readable', until it is asked. */
   #unread: Buffer | null = null;
 
@@ -19,26 +21,35 @@ export class DirectReads {
    * @param begins called before the bytes of one read are handed on
    * @param ends called after that
    */
-  constructor(begins: (socket: Socket) => void, ends: () => void) {
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const handOn = (socket: Socket, length: number): void => {
-      begins(socket);
-      this.#unread = buffer.subarray(0, length);
-      socket.emit('readable');
-      const left = this.#unread;
-      this.#unread = null;
-      // Nobody wanted them yet: then they wait in the stream.
-      if (left) socket.push(Buffer.from(left));
-      ends();
-    };
+  constructor(
+    private readonly begins: (socket: Socket) => void,
+    private readonly ends: () => void,
+  ) {
+    const handOn = (socket: Socket, length: number): void => this.#handOn(socket, length);
     this.options = {
-      buffer,
+      buffer: this.#buffer,
       // Node calls it on the socket.
       callback(this: Socket, length: number) {
         handOn(this, length);
         return true;
       },
     };
+  }
+
+  /**
+   * Reads once what the operating system holds for a socket on which the event loop does not read just now. Its end
+   * and its errors are left to the event loop, as is a socket that has nothing.
+   *
+   * @param fd of the socket, whose bytes must be those of the stream: no TLS in between
+   */
+  readNow(socket: Socket, fd: number): void {
+    let length = 0;
+    try {
+      length = readSync(fd, this.#buffer, 0, READ_BYTES, null);
+    } catch {
+      // EAGAIN mostly.
+    }
+    if (length > 0) this.#handOn(socket, length);
   }
 
   /** The end of a connection still comes through the stream, which has nothing else to give. */
@@ -50,5 +61,16 @@ export class DirectReads {
       this.#unread = null;
       return bytes;
     };
+  }
+
+  #handOn(socket: Socket, length: number): void {
+    this.begins(socket);
+    this.#unread = this.#buffer.subarray(0, length);
+    socket.emit('readable');
+    const left = this.#unread;
+    this.#unread = null;
+    // Nobody wanted them yet: then they wait in the stream.
+    if (left) socket.push(Buffer.from(left));
+    this.ends();
   }
 }

@@ -1,25 +1,47 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { DirectReads } from './direct.reads.js';
 
 /** What Node has no public name for: a socket's end of the operating system. Absent once it is closed. */
 interface Handle {
+  /** Below 0 where there is none, as on Windows. */
+  readonly fd: number;
   readStart(): unknown;
   readStop(): unknown;
 }
 
 /** A connection that may be left unread for a while; what comes meanwhile waits in the kernel. */
 export class Connection {
-  constructor(private readonly socket: Socket | undefined) {}
+  #isHeld = false;
+
+  constructor(
+    private readonly socket: Socket | undefined,
+    private readonly reads: DirectReads,
+  ) {}
 
   /** Stops reading; nothing happens where that cannot be done. */
   hold(): void {
+    this.#isHeld = true;
     this.#handle?.readStop?.();
   }
 
-  /** Reads on; to be called after each {@link hold}. */
+  /** Reads on, as things come. This or {@link readNow} is to be called after each {@link hold}. */
   release(): void {
+    this.#isHeld = false;
     this.#handle?.readStart?.();
+  }
+
+  /**
+   * Reads what has come, and then on unless it is held again. Cheaper than {@link release} where something has come,
+   * since the event loop has nothing to do with it, and dearer where nothing has.
+   */
+  readNow(): void {
+    this.#isHeld = false;
+    // What can be read below TLS is no bytes of a response.
+    const fd = this.socket instanceof TLSSocket ? -1 : (this.#handle?.fd ?? -1);
+    if (this.socket && fd >= 0) this.reads.readNow(this.socket, fd);
+    if (!this.#isHeld) this.release();
   }
 
   get #handle(): Partial<Handle> | null | undefined {
@@ -83,7 +105,7 @@ export class VendorConnections {
       },
       onResponseStart: (_, status, headers) => {
         // undici does not say on which connection a response comes; its headers are parsed while that is read.
-        const connection = new Connection(this.#reading);
+        const connection = new Connection(this.#reading, this.#reads);
         if (status >= 200) receiver.onResponse({ status, headers, connection });
       },
       onResponseData: (_, bytes) => {
