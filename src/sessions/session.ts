@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type {
   FinishReason,
   InterruptReason,
@@ -124,6 +125,11 @@ export function addUsage(one: Usage | undefined, other: Usage): Usage {
     outputTokens: one.outputTokens + other.outputTokens,
     estimated: one.estimated || other.estimated,
   };
+}
+
+/** A history that no other one shares its name with. Cheap: a UUID's random bytes are drawn in advance. */
+export function newEpoch(): string {
+  return randomUUID().replace('-', '').slice(0, 12);
 }
 
 /** A turn runs or waits. */

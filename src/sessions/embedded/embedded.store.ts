@@ -7,7 +7,7 @@ import { KeyedQueue } from '../keyed.queue.js';
 import { chain, newestWithin, sized, waitingEvents, type SizedMessage } from '../reading.js';
 import { RequestError } from '../request.error.js';
 import type { Command, Outcome } from '../session.command.js';
-import { isBusy, openTurns, type Session, type TurnEnd } from '../session.js';
+import { isBusy, newEpoch, openTurns, type Session, type TurnEnd } from '../session.js';
 import { decide, endTurn, extendTurn, type Lookup } from '../session.rules.js';
 import {
   SessionDamaged,
@@ -224,6 +224,3 @@ function idleSinceOf(active: ActiveSession): number | undefined {
 }
 
 /** 48 random bits. Node draws the bits of UUIDs in advance, many at once; it draws other bytes each time. */
-function newEpoch(): string {
-  return randomUUID().replace('-', '').slice(0, 12);
-}

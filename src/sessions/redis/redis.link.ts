@@ -3,6 +3,7 @@ import { setTimeout as setTimeoutOf } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { newEpoch } from '../session.js';
 import { StoreUnavailable } from '../session.store.js';
 import { RedisKeys, type SessionKeys } from './redis.keys.js';
 import { SCRIPTS, type ScriptName } from './redis.scripts.js';
@@ -145,7 +146,7 @@ export class RedisLink {
     for (let attempt = 0; attempt < 2; attempt += 1) {
       const run = this.#runs?.[partition];
       if (run === undefined) throw new StoreUnavailable('not connected to Redis');
-      const epoch = randomBytes(6).toString('hex');
+      const epoch = newEpoch();
       const generation = this.keys.partition(partition).generation;
       const reply = await this.#run(name, [generation, ...keys], [run, epoch, this.node, ...words]);
       if (reply === 'unknown script' || (reply as ScriptReply)[0] === 'stale') await this.#join();
