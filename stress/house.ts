@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Baseline } from './baseline.ts';
 import { StressClient } from './client.ts';
-import { Gateway, type ProbeAnswer } from './gateway.ts';
+import { Gateway } from './gateway.ts';
 import type { ClientLedger, Evidence, Health, StoredSession } from './ledgers.ts';
 import { ModelServer } from './model.server.ts';
 import { Nemesis, type Node } from './nemesis.ts';
@@ -17,9 +18,6 @@ const BOUND_TIMEOUT_MS = 30_000;
 /** A ping each 10 s, 10 s to answer, 30 s for the WebSocket's closing handshake, and what a busy machine adds. */
 const PATIENCE_MS = 65_000;
 const BASELINE_TIMEOUT_MS = 8_000;
-/** Handles that come and go by themselves: a sweep that just runs, a connection that is being closed. */
-const HANDLES_TOLERATED = 3;
-const HEAP_TOLERATED_BYTES = 3 * 1024 * 1024;
 
 export interface Figures {
   turns: number;
@@ -151,20 +149,15 @@ export class House {
   }
 
   async #playPhases(): Promise<void> {
-    const begin = await this.#memories();
-    const heaps: number[] = [];
+    const baseline = await Baseline.of(this.#gateways);
     for (const phase of this.plan.phases) {
       const rested = await this.#playPhase(phase);
       await this.#leave();
       if (!rested || this.#deaths.length > 0) return;
-      if (phase === this.plan.phases.at(-1)) await this.#checkBaseline(begin);
-      heaps.push(sumOf((await this.#memories()).map(({ heapBytes }) => heapBytes)) / this.plan.nodes);
+      if (phase === this.plan.phases.at(-1)) await this.#compare(baseline);
+      await baseline.noteHeap();
     }
-    const [first = 0, last = first] = [heaps[0], heaps.at(-1)];
-    if (last - first > HEAP_TOLERATED_BYTES) {
-      const mebibytes = heaps.map((bytes) => (bytes / 1024 / 1024).toFixed(1)).join(', ');
-      this.#health.leftovers.push(`the heap grew with each phase, in MiB: ${mebibytes}`);
-    }
+    this.#health.leftovers.push(...baseline.growth());
   }
 
   get output(): string {
@@ -177,10 +170,6 @@ export class House {
 
   get #deaths(): string[] {
     return this.#gateways.flatMap(({ deaths }) => deaths);
-  }
-
-  #memories(): Promise<ProbeAnswer[]> {
-    return Promise.all(this.#gateways.map((gateway) => gateway.memory()));
   }
 
   /** The port of the next node each time, as of a load balancer without stickiness that knows nothing of their health. */
@@ -299,40 +288,18 @@ export class House {
 
   readonly #vanished: { proxy: Proxy }[] = [];
 
-  async #checkBaseline(begin: ProbeAnswer[]): Promise<void> {
+  async #compare(baseline: Baseline): Promise<void> {
     let left: string[] = [];
     const timeout = this.plan.patient ? PATIENCE_MS : BASELINE_TIMEOUT_MS;
     const clean = await this.#until(async () => {
       this.model.closeIdle();
-      left = await this.#leftovers(begin).catch((error: unknown) => [String(error)]);
+      left = await baseline
+        .leftovers(this.model, this.plan.patient)
+        .catch((error: unknown) => [String(error)]);
       return left.length === 0;
     }, timeout);
     if (!clean) this.#health.leftovers.push(...left);
     await closeAll(this.#vanished.splice(0));
-  }
-
-  async #leftovers(begin: ProbeAnswer[]): Promise<string[]> {
-    const left: string[] = [];
-    const names = this.plan.patient
-      ? ['mooring_sockets', 'mooring_turns_running']
-      : ['mooring_turns_running'];
-    for (const name of names) {
-      const value = sumOf(await Promise.all(this.#gateways.map((gateway) => gateway.metric(name))));
-      if (value > 0) left.push(`${name} is ${value}, and nobody is there`);
-    }
-    if (this.model.openCalls > 0) left.push(`${this.model.openCalls} requests to the model are still open`);
-    for (const [node, gateway] of this.#gateways.entries()) {
-      const ready = await gateway.health();
-      if (ready !== 200) left.push(`/health/ready of node ${node} says ${ready}`);
-      if (!this.plan.patient) continue;
-      const { resources } = await gateway.resources();
-      for (const [type, count] of Object.entries(resources)) {
-        const before = begin[node]?.resources[type] ?? 0;
-        if (count > before + HANDLES_TOLERATED)
-          left.push(`${count} handles of type ${type} in node ${node}, ${before} before the load`);
-      }
-    }
-    return left;
   }
 
   async #until(holds: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
@@ -343,10 +310,6 @@ export class House {
     }
     return true;
   }
-}
-
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }
 
 async function closeAll(lines: { proxy: Proxy }[]): Promise<void> {
