@@ -10,14 +10,16 @@ export const CONTENDERS = [
   'mooring-sqlite',
   'mooring-redis',
   'mooring-redis-2',
+  'mooring-redis-2-apart',
   'mooring-redis-4',
 ] as const;
 export type Contender = (typeof CONTENDERS)[number];
 
-/** How many gateways share a Redis, of those contenders that have one. */
+/** How many gateways use one Redis, of those contenders that have one. */
 export const REDIS_NODES: Partial<Record<Contender, number>> = {
   'mooring-redis': 1,
   'mooring-redis-2': 2,
+  'mooring-redis-2-apart': 2,
   'mooring-redis-4': 4,
 };
 
@@ -34,11 +36,16 @@ export interface Recipe {
 export interface Surroundings {
   upstreamUrl: string;
   redisUrl?: string;
+  /** Which of its gateways, from 0. */
+  node: number;
   /** A folder of this start's own. */
   dataDir: string;
 }
 
-export function recipeOf(contender: Contender, { upstreamUrl, redisUrl, dataDir }: Surroundings): Recipe {
+export function recipeOf(
+  contender: Contender,
+  { upstreamUrl, redisUrl, dataDir, node }: Surroundings,
+): Recipe {
   const program = `bench/contenders/${contender}.ts`;
   const env = { UPSTREAM_URL: upstreamUrl };
   switch (contender) {
@@ -59,6 +66,11 @@ export function recipeOf(contender: Contender, { upstreamUrl, redisUrl, dataDir 
     case 'mooring-redis-4': {
       const recipe = mooring('redis', upstreamUrl, dataDir);
       return { ...recipe, env: { ...recipe.env, REDIS_URL: redisUrl ?? '' } };
+    }
+    case 'mooring-redis-2-apart': {
+      // A database of its own for each: they do the same work and share nothing but the machine.
+      const recipe = mooring('redis', upstreamUrl, dataDir);
+      return { ...recipe, env: { ...recipe.env, REDIS_URL: `${redisUrl}/${node}` } };
     }
   }
 }

@@ -146,8 +146,11 @@ export class Load {
   }
 }
 
-export interface Streamed {
+export interface Streamed extends Cost {
   answered: Answered;
+}
+
+interface Cost {
   upstream: UpstreamStats;
   /** Of the server, µs per token that the upstream sent. */
   cpuPerToken: number;
@@ -187,13 +190,15 @@ export class Run {
       const count = REDIS_NODES[contender];
       const redis = count === undefined ? undefined : await RedisServer.start(true);
       if (redis) stops.push(() => redis.stop());
-      const { program, env, wire } = recipeOf(contender, {
+      const surroundings = {
         upstreamUrl: this.#upstream.url,
         redisUrl: redis?.url ?? this.#redisUrl,
         dataDir,
-      });
+      };
+      const { wire } = recipeOf(contender, { ...surroundings, node: 0 });
       const nodes: Started[] = [];
       for (let node = 0; node < (count ?? 1); node += 1) {
+        const { program, env } = recipeOf(contender, { ...surroundings, node });
         const started = await startProgram(program, { env, probed: true });
         stops.push(() => started.stop());
         nodes.push(started);
@@ -212,21 +217,9 @@ export class Run {
 
   /** Lets the connected clients ask, and tells what that cost the server. */
   async stream(server: Server, load: Load, order: AnswersOrder): Promise<Streamed> {
-    await call(this.#upstream.child, 'reset');
-    const before = await server.usage();
-    const redisBefore = await server.redis?.usage();
-    const begin = performance.now();
-    const answered = await this.alone(() => load.answers(order));
-    const elapsed = performance.now() - begin;
-    const after = await server.usage();
-    const redisAfter = await server.redis?.usage();
-    const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
-    const cpu = after.cpu - before.cpu;
-    const busy = cpu / 1_000 / elapsed;
-    this.#judge(order, answered, upstream, busy, server.nodes);
-    const commands = after.redisCommands - before.redisCommands;
-    const redis = perToken(redisBefore, redisAfter, commands, upstream.tokens);
-    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy, ...(redis && { redis }) };
+    const { result: answered, ...cost } = await this.#during(server, () => load.answers(order));
+    this.#judge(order, answered, cost, server.nodes);
+    return { answered, ...cost };
   }
 
   /**
@@ -242,29 +235,39 @@ export class Run {
     const answering = load.answers(order);
     answering.catch(() => undefined);
     await pause(skipMs);
+    const { result: _, ...cost } = await this.#during(server, () => pause(windowMs));
+    const answered = await answering;
+    this.#judge(order, answered, cost, server.nodes);
+    return { answered, ...cost };
+  }
+
+  /** What the server spends while `act` goes on. */
+  async #during<Result>(server: Server, act: () => Promise<Result>): Promise<Cost & { result: Result }> {
     await call(this.#upstream.child, 'reset');
     const before = await server.usage();
     const redisBefore = await server.redis?.usage();
     const begin = performance.now();
-    await this.alone(() => pause(windowMs));
+    const result = await this.alone(act);
     const elapsed = performance.now() - begin;
     const after = await server.usage();
     const redisAfter = await server.redis?.usage();
     const upstream = await call<UpstreamStats>(this.#upstream.child, 'stats');
-    const answered = await answering;
     const cpu = after.cpu - before.cpu;
-    const busy = cpu / 1_000 / elapsed;
-    this.#judge(order, answered, upstream, busy, server.nodes);
     const commands = after.redisCommands - before.redisCommands;
     const redis = perToken(redisBefore, redisAfter, commands, upstream.tokens);
-    return { answered, upstream, cpuPerToken: cpu / upstream.tokens, busy, ...(redis && { redis }) };
+    return {
+      result,
+      upstream,
+      cpuPerToken: cpu / upstream.tokens,
+      busy: cpu / 1_000 / elapsed,
+      ...(redis && { redis }),
+    };
   }
 
   #judge(
     { ask, times = 1, spreadMs = 0 }: AnswersOrder,
     answered: Answered,
-    upstream: UpstreamStats,
-    busy: number,
+    { upstream, busy }: Cost,
     nodes: number,
   ): void {
     this.lost(answered.lost, answered.answers);
@@ -322,7 +325,7 @@ function perToken(
   after: RedisUsage | undefined,
   commands: number,
   tokens: number,
-): Streamed['redis'] {
+): Cost['redis'] {
   if (!before || !after) return undefined;
   return {
     cpu: (after.cpu - before.cpu) / tokens,

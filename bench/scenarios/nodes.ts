@@ -10,7 +10,7 @@ export const nodes: Scenario = {
   name: 'nodes',
   what: ({ nodes: { streams, all, tokens } }) =>
     `${streams} streams a node, and ${all} on all nodes together, of ${tokens} tokens at ${RATE} tokens/s`,
-  contenders: ['mooring-redis', 'mooring-redis-2', 'mooring-redis-4'],
+  contenders: ['mooring-redis', 'mooring-redis-2', 'mooring-redis-2-apart', 'mooring-redis-4'],
   figures: ({ nodes: { streams, all } }) => ({
     one: { title: 'CPU of the nodes per token, 1 stream', unit: 'µs', detail: true },
     oneCommands: { title: 'commands that the nodes send to Redis per token, 1 stream', unit: 'commands' },
