@@ -1,19 +1,19 @@
 /**
- * Chance from a seed: what a stress run does at random is drawn from here, so that a seed is the run's name.
- * Mulberry32, of which each part of the plan has a stream of its own: adding a draw to one moves no other.
+ * Chance from a seed: what a stress or a fuzz run does at random is drawn from here, so that a seed is the run's name.
+ * Mulberry32, of which each part of a plan has a stream of its own: adding a draw to one moves no other.
  */
 export class Random {
   #state: number;
 
-  private constructor(state: number) {
-    this.#state = state;
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
   }
 
   /** The stream of these words: a seed, and whatever names the part. */
   static of(...words: (string | number)[]): Random {
     let hash = 0x811c9dc5;
     for (const unit of Buffer.from(words.join('/'))) hash = Math.imul(hash ^ unit, 0x01000193);
-    const random = new Random(hash >>> 0);
+    const random = new Random(hash);
     // The first numbers of neighbouring seeds resemble each other.
     for (let skipped = 0; skipped < 4; skipped += 1) random.next();
     return random;

@@ -145,6 +145,7 @@ describe('the built client package', () => {
       .filter((name) => name.startsWith('../'));
     expect(foreign.sort()).toEqual([
       '../src/protocol.ts',
+      '../src/sessions/json.ts',
       '../src/sessions/message.chunks.ts',
       '../src/sessions/message.fold.ts',
       '../src/sessions/partial-json.ts',

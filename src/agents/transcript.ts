@@ -1,4 +1,5 @@
 import { PLACEHOLDER_TEXT, type MessagePart, type ToolPart, type UIMessage } from '../protocol.js';
+import { isRecord } from '../sessions/json.js';
 import {
   ModelError,
   type AssistantContent,
@@ -247,8 +248,4 @@ function isTool(part: MessagePart): part is ToolPart {
 
 function isWritten(part: MessagePart): part is Extract<MessagePart, { type: 'text' }> {
   return part.type === 'text' && part.text.trim() !== '';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

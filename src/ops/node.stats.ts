@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
@@ -13,6 +12,7 @@ import { SessionService } from '../sessions/session.service.js';
 import { SessionStore } from '../sessions/session.store.js';
 import { StreamingService } from '../streaming/session.emitter.js';
 import type { AdminHistory, AdminStats } from './admin.api.js';
+import { VERSION } from './package.version.js';
 import { StatsHistory, type Observation } from './stats.history.js';
 
 const SAMPLE_MS = 2_000;
@@ -21,10 +21,6 @@ const SAMPLES = 150;
 const RATE_WINDOW_MS = 10_000;
 /** How often the event loop is asked how late it is. What it measures includes this. */
 const LOOP_RESOLUTION_MS = 20;
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 /**
  * What this node does, for whoever watches it now. Nothing is counted here but ends of turns: the services keep their
@@ -78,7 +74,7 @@ export class NodeStats implements OnApplicationBootstrap, OnApplicationShutdown 
     return {
       at,
       node: {
-        version,
+        version: VERSION,
         pid: process.pid,
         uptimeMs: Math.round(process.uptime() * 1_000),
         draining: this.loop.draining,

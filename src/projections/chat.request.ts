@@ -2,6 +2,7 @@ import { IsIn, IsOptional, IsString, Length, Matches } from 'class-validator';
 import { limitText } from '../gateway/chat.dto.js';
 import { invalidPayload, toDto } from '../gateway/payload.pipe.js';
 import { ID_PATTERN, LIMITS, type WhenBusy } from '../protocol.js';
+import { isRecord } from '../sessions/json.js';
 import { plainCopy } from '../sessions/plain-json.js';
 import { RequestError } from '../sessions/request.error.js';
 import type { TurnOrder } from './conversations.js';
@@ -96,8 +97,7 @@ function textOf(parts: unknown): string {
 }
 
 function objectOf(value: unknown, path: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
+  if (isRecord(value)) return value;
   throw RequestError.invalid(path, path === '' ? 'an object is expected' : 'its last one must be a message');
 }
 

@@ -1,3 +1,4 @@
+import { isRecord } from './json.js';
 import {
   PLACEHOLDER_TEXT,
   type MessageMetadata,
@@ -276,8 +277,4 @@ function merged(base: object, overrides: object): Record<string, unknown> {
     result[key] = isRecord(before) && isRecord(value) ? merged(before, value) : value;
   }
   return result;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

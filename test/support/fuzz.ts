@@ -1,4 +1,5 @@
 import { runInThisContext } from 'node:vm';
+import { Random } from '../../stress/random.js';
 
 /** A seed of your own repeats a run: `FUZZ_SEED=7 npm run fuzz -- test/fuzz-frames`. */
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() & 0x7fffffff);
@@ -13,35 +14,7 @@ export const ALL = ONLY === undefined;
 export const WHOLE = process.env['FUZZ'] === 'whole';
 
 /** Seeded chance: the same seed makes the same choices. */
-export class Dice {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** From 0 up to 1. (mulberry32) */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = this.#state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  /** Both ends included. */
-  int(from: number, to: number): number {
-    return from + Math.floor(this.next() * (to - from + 1));
-  }
-
-  chance(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  pick<T>(choices: readonly T[]): T {
-    return choices[this.int(0, choices.length - 1)] as T;
-  }
-
+export class Dice extends Random {
   times<T>(from: number, to: number, make: (index: number) => T): T[] {
     return Array.from({ length: this.int(from, to) }, (_, index) => make(index));
   }

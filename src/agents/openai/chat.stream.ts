@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { FinishReason } from '../../protocol.js';
+import { isRecord, parsed } from '../../sessions/json.js';
+import { wellFormed } from '../../sessions/plain-json.js';
 import { ModelError, type ModelPart } from '../model.provider.js';
 import { ContentTemplate } from './content.template.js';
 import { toStreamError, truncated } from './vendor.error.js';
@@ -84,14 +86,14 @@ export class ChatStream {
     const parts = this.#parts;
     if (parts.length === 0) return parts;
     this.#parts = [];
-    for (const part of parts) if ('text' in part) part.text = clean(part.text);
+    for (const part of parts) if ('text' in part) part.text = wellFormed(part.text);
     return parts;
   }
 
   #onEvent(data: string): void {
     if (this.done) return;
     if (data === '[DONE]') return this.#finish();
-    const chunk = parse(data);
+    const chunk = parsed(data);
     if (!isRecord(chunk)) throw unreadable();
     if (chunk.error !== undefined && chunk.error !== null) throw toStreamError(chunk.error, this.apiKey);
     if (isRecord(chunk.usage)) this.#usage = toUsage(chunk.usage);
@@ -171,7 +173,7 @@ export class ChatStream {
     const { toolCallId } = call;
     const isNamed = call.toolName !== undefined;
     if (!isNamed && typeof name === 'string' && name !== '') {
-      call.toolName = clean(name);
+      call.toolName = wellFormed(name);
       this.#parts.push({ type: 'tool-input-start', toolCallId, toolName: call.toolName });
       this.#addInput(toolCallId, call.input);
     }
@@ -189,7 +191,7 @@ export class ChatStream {
 
   /** Some vendors count their calls from 0 in each answer, or name none. */
   #freeCallId(id: string | undefined): string {
-    const cleaned = id === undefined ? undefined : clean(id);
+    const cleaned = id === undefined ? undefined : wellFormed(id);
     const isFree = cleaned !== undefined && !this.takenCallIds.has(cleaned);
     const free = isFree ? cleaned : `call_${randomUUID()}`;
     this.takenCallIds.add(free);
@@ -202,7 +204,7 @@ export class ChatStream {
     // Calls count only now: those of an answer that was cut are never made.
     for (const { toolCallId, toolName, input } of this.#calls.values()) {
       if (toolName === undefined) throw unreadable();
-      this.#parts.push({ type: 'tool-call', toolCallId, toolName, input: clean(input) });
+      this.#parts.push({ type: 'tool-call', toolCallId, toolName, input: wellFormed(input) });
     }
     const usage = this.#usage;
     this.#parts.push({ type: 'finish', reason: this.#reason(), ...(usage && { usage }) });
@@ -249,24 +251,7 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-/** Halves of surrogate pairs and NUL, which not every store and client can hold, become U+FFFD. */
-function clean(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\uFFFD');
-}
-
 function unreadable(): ModelError {
   const message = "The model's vendor sent something that cannot be read.";
   return new ModelError('provider_error', message, { retryable: true });
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
 import type { TurnErrorCode } from '../../protocol.js';
+import { isRecord, parsed } from '../../sessions/json.js';
 import { ModelError } from '../model.provider.js';
 
 /** What clients are shown of a vendor's own words. */
@@ -21,7 +22,7 @@ export function toRefusal(
     const message = `The model's vendor sends elsewhere (${status}): OPENAI_BASE_URL must name the place itself.`;
     return new ModelError('provider_error', message);
   }
-  return refused(status, wordsOf(parse(body), apiKey), retryAfterMs(headers));
+  return refused(status, wordsOf(parsed(body), apiKey), retryAfterMs(headers));
 }
 
 /** An error amid the stream, in the vendor's words; some give it the status that it should have had. */
@@ -98,16 +99,4 @@ function retryAfterMs(headers: Record<string, string | string[] | undefined>): n
 
 export function truncated(): ModelError {
   return new ModelError('provider_error', "The model's answer ended before its finish.", { retryable: true });
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
