@@ -156,16 +156,6 @@ export const TARGETS: readonly Target[] = [
     value: (results) => results.ratio('nodes', 'cpu', 'mooring-redis-2', 'mooring-redis'),
   },
   {
-    figure: 'Redis: CPU a token on two nodes, against one, the same load in all',
-    scenario: 'nodes',
-    of: 'mooring-redis-2',
-    against: 'mooring-redis',
-    unit: '×',
-    must: 1.1,
-    aim: 1,
-    value: (results) => results.ratio('nodes', 'allCpu', 'mooring-redis-2', 'mooring-redis'),
-  },
-  {
     figure: 'Redis: CPU a token on two nodes, against two that share nothing',
     scenario: 'nodes',
     of: 'mooring-redis-2',

@@ -23,10 +23,12 @@ async function main(): Promise<void> {
   const logger = new Logger('Mooring');
   logger.log(`answers come from ${gateway.app.get(ModelProvider).description}`);
   if (isOpenToAnyone(config)) {
-    logger.warn(
+    const warning =
       `ANYONE WHO REACHES ${gateway.url} SPENDS THE KEY OF ${config.vendor?.baseUrl}: ` +
-        'sessions are anonymous and HOST is public. Set AUTH=jwt, or listen on 127.0.0.1.',
-    );
+      'sessions are anonymous and HOST is public. Set AUTH=jwt, or listen on 127.0.0.1.';
+    // Whatever the log level hides.
+    if (['silent', 'fatal', 'error'].includes(config.logLevel)) process.stderr.write(`${warning}\n`);
+    else logger.warn(warning);
   }
   announce(gateway.url, config, logger);
   stopOnSignals(gateway, config, logger);

@@ -13,7 +13,7 @@ import { DIST, HELP, readOptions, UsageError, type Options } from './options.ts'
 import { STORES, type Plan } from './plan.ts';
 import { redisMissing } from './redis.ts';
 import { commandOf, failureReport, progressLine, summary } from './report.ts';
-import { planOf, SCENARIOS } from './scenarios.ts';
+import { planOf, SCENARIOS, storeOf } from './scenarios.ts';
 
 const PROGRESS_MS = 2_000;
 
@@ -36,13 +36,12 @@ async function main(words: string[]): Promise<number> {
     if (redisMissing) say(redisMissing);
   }
   if (options.show === 'help' || options.show === 'list') return 0;
-  const seconds = Math.max(1, Math.round(options.seconds / options.scenarios.length));
-  const plans = options.scenarios.map((name) => ({
-    name,
-    plan: planOf(name, options.seed, seconds, options),
-  }));
+  const skipped = new Map(options.scenarios.map((name) => [name, whySkipped(name, options)]));
+  const played = options.scenarios.filter((name) => skipped.get(name) === undefined);
+  const seconds = Math.max(1, Math.round(options.seconds / Math.max(1, played.length)));
+  const plans = played.map((name) => planOf(name, options.seed, seconds, options));
   if (options.show === 'plan') {
-    say(JSON.stringify(plans.map(({ plan }) => plan)));
+    say(JSON.stringify(plans));
     return 0;
   }
   if (!existsSync(join(options.dist, 'main.js'))) {
@@ -51,15 +50,20 @@ async function main(words: string[]): Promise<number> {
   const { seed, store } = options;
   say(`seed ${seed},${store ? ` ${store} store,` : ''} ${seconds} s a scenario`);
   const runs: Run[] = [];
-  for (const { name, plan } of plans) {
-    if (!plan) say(`  ${name}: skipped, since what it does the ${store} store cannot bear or does not know`);
-    else if (plan.store === 'redis' && redisMissing) say(`  ${name}: skipped: ${redisMissing}`);
-    else runs.push(await play(plan, seconds, options));
-  }
+  for (const [name, why] of skipped) if (why !== undefined) say(`  ${name}: skipped${why}`);
+  for (const plan of plans) runs.push(await play(plan, seconds, options));
   say(summary(runs));
   if (runs.some(({ violations }) => violations > 0)) return 1;
   // Where nothing was asked of it, nothing could be found: that is no pass.
   return runs.length > 0 && runs.every(({ figures }) => figures.turns > 0) ? 0 : 2;
+}
+
+/** Why a scenario is not played here: the others share its time. */
+function whySkipped(name: string, options: Options): string | undefined {
+  const store = storeOf(name, options);
+  if (store === undefined)
+    return `, since what it does the ${options.store} store cannot bear or does not know`;
+  return store === 'redis' && redisMissing ? `: ${redisMissing}` : undefined;
 }
 
 async function play(plan: Plan, seconds: number, options: Options): Promise<Run> {

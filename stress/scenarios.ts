@@ -171,13 +171,21 @@ export interface Where {
   nodes?: number;
 }
 
-/** The plan that these words name, always the same; undefined where the scenario needs another store. */
-export function planOf(name: string, seed: number, seconds: number, where: Where): Plan | undefined {
-  const scenario = SCENARIOS[name];
-  if (!scenario) throw new Error(`there is no scenario ${name}`);
-  const { on = STORES } = scenario;
+/** What a scenario is played on; undefined where it needs another store. */
+export function storeOf(name: string, where: Where): Store | undefined {
+  const { on = STORES } = scenarioOf(name);
   const store = where.store ?? on[0] ?? 'sqlite';
-  if (!on.includes(store)) return undefined;
+  return on.includes(store) ? store : undefined;
+}
+
+/**
+ * The plan that these words name, always the same.
+ * @throws Error where the scenario needs another store
+ */
+export function planOf(name: string, seed: number, seconds: number, where: Where): Plan {
+  const scenario = scenarioOf(name);
+  const store = storeOf(name, where);
+  if (!store) throw new Error(`${name} is not for the ${where.store} store`);
   const count = scenario.phases ?? 1;
   const nodes = store === 'redis' ? (where.nodes ?? scenario.nodes ?? 1) : 1;
   return {
@@ -192,6 +200,12 @@ export function planOf(name: string, seed: number, seconds: number, where: Where
       phaseOf(store === 'redis' ? onRedis(scenario) : scenario, name, seed, seconds / count, index),
     ),
   };
+}
+
+function scenarioOf(name: string): Scenario {
+  const scenario = SCENARIOS[name];
+  if (!scenario) throw new Error(`there is no scenario ${name}`);
+  return scenario;
 }
 
 /** Several requests of one transport reach several nodes there: nodes that share a Redis take WebSockets only. */

@@ -172,6 +172,17 @@ describe('JWKS_URL', () => {
     const refusal = expect(early.connected()).rejects.toMatchObject({ data: { code: 'internal' } });
     (await keys.asked.next())(503);
     await refusal;
+    // Of whatever brings a token.
+    const asked = fetch(`${url}/api/chat`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ id: SESSION_ID, trigger: 'submit-message', messages: [] }),
+    });
+    (await keys.asked.next())(503);
+    const response = await asked;
+    expect([response.status, await response.json()]).toMatchObject([503, { error: { code: 'unavailable' } }]);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toMatch(/^mooring_connections_refused_total\{reason="keys_unavailable"\} 2$/m);
     const later = client({ token });
     (await keys.asked.next())(200);
     expect(await (await later).open()).toMatchObject({ created: true });

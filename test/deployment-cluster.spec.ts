@@ -59,6 +59,7 @@ describe('the Kubernetes manifests of many nodes', () => {
     deployment: ['kubernetes-models/apps/v1', 'IDeployment'],
     disruption: ['kubernetes-models/policy/v1', 'IPodDisruptionBudget'],
     autoscaler: ['kubernetes-models/autoscaling/v2', 'IHorizontalPodAutoscaler'],
+    networkpolicy: ['kubernetes-models/networking.k8s.io/v1', 'INetworkPolicy'],
   } as const;
   const manifest = (name: string): unknown => parse(read(`kubernetes-cluster/${name}.yaml`));
 
@@ -68,6 +69,20 @@ describe('the Kubernetes manifests of many nodes', () => {
         `const ${name}: import('${module}').${type} = ${JSON.stringify(manifest(name))};\n`,
     );
     expect(complaintsOf(source.join(''))).toEqual([]);
+  });
+
+  it('[IMG-8] let the nodes reach the Redis that their URL names, and have the image named once more', () => {
+    const head = read('kubernetes-cluster/kustomization.yaml');
+    const port = Number(/redis:\/\/[^"]*:(\d+)/.exec(head)?.[1]);
+    const { spec } = manifest('networkpolicy') as {
+      spec: { podSelector: object; egress: { ports: { port: number }[] }[] };
+    };
+    expect(spec.egress.flatMap(({ ports }) => ports.map((each) => each.port))).toContain(port);
+    const one = parse(read('kubernetes/networkpolicy.yaml')) as { spec: { podSelector: object } };
+    expect(spec.podSelector).toEqual(one.spec.podSelector);
+    const imagesOf = (folder: string): unknown =>
+      (parse(read(`${folder}/kustomization.yaml`)) as { images: unknown }).images;
+    expect(imagesOf('kubernetes-cluster')).toEqual(imagesOf('kubernetes'));
   });
 
   it('[IMG-8] belong together, and take over what one node has', () => {

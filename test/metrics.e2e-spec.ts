@@ -173,13 +173,13 @@ describe('metrics', () => {
     await socket.send(sessionId, 'one');
     const call = await model.nextCall();
     expect(await figure(url, 'mooring_store_up')).toBe(1);
-    const { append, census } = store;
+    const { append, census, ping } = store;
     const away = () => Promise.reject(new StoreUnavailable(new Error('the disk is full')));
-    Object.assign(store, { append: away, census: away });
+    Object.assign(store, { append: away, census: away, ping: away });
     call.begin().text('so');
     await until(async () => (await figure(url, 'mooring_append_failures_total')) > 0, 'a failed append');
     expect(await figure(url, 'mooring_store_up')).toBe(0);
-    Object.assign(store, { append, census });
+    Object.assign(store, { append, census, ping });
     call.finish();
     await socket.turn('completed');
     expect(await figure(url, 'mooring_append_seconds_count')).toBeGreaterThan(0);

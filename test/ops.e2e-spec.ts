@@ -55,7 +55,7 @@ describe('health', () => {
 
   it('[OPS-3] is not ready without its store', async () => {
     const { url, get } = await gateway();
-    Object.assign(get(SessionStore), { census: () => new Promise(() => undefined) });
+    Object.assign(get(SessionStore), { ping: () => new Promise(() => undefined) });
     expect((await fetch(`${url}/health/ready`)).status).toBe(503);
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
   });

@@ -100,6 +100,9 @@ describe('a start', () => {
     onDispose(() => open.kill('SIGKILL'));
     expect(open.output()).toContain('ANYONE WHO REACHES');
     expect(open.output()).not.toContain('sk-open-to-all');
+    const silent = await gatewayProcess({ STORE: 'memory', HOST: '0.0.0.0', LOG_LEVEL: 'silent', ...vendor });
+    onDispose(() => silent.kill('SIGKILL'));
+    expect(silent.output()).toContain('ANYONE WHO REACHES');
     const local = await gatewayProcess({ STORE: 'memory', ...vendor });
     onDispose(() => local.kill('SIGKILL'));
     expect(local.output()).not.toContain('ANYONE WHO REACHES');

@@ -49,6 +49,14 @@ describe('the stress run', () => {
     expect(other).not.toBe(one);
   });
 
+  it('shares its seconds among what can be played on the store', async () => {
+    const words = ['--plan', '--store', 'sqlite', '--seconds', '48'];
+    const plans = JSON.parse((await stress(...words)).stdout) as { phases: { seconds: number }[] }[];
+    const seconds = plans.flatMap(({ phases }) => phases.map((phase) => phase.seconds));
+    expect(plans.length).toBeGreaterThan(5);
+    expect(Math.abs(seconds.reduce((sum, each) => sum + each) - 48)).toBeLessThan(plans.length);
+  });
+
   it('refuses what it does not know, readably', async () => {
     expect(await stress('--scenario', 'storm')).toMatchObject({
       code: 2,

@@ -17,6 +17,8 @@ import { TurnRunner, type TurnOrigin } from './turn.runner.js';
 
 /** How long to wait for the store before it is asked again. */
 const STORE_RETRY_MS = 250;
+/** For so long nobody looks again for the turns of a session that cannot be read. */
+const DAMAGED_REST_MS = 5 * 60_000;
 const DRAINING: Ending = { state: 'interrupted', reason: 'draining' };
 
 /** What works through one session's waiting turns, one at a time, until none is left. */
@@ -42,6 +44,8 @@ interface Worker {
 export class TurnWorkers implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #logger = new Logger(TurnWorkers.name);
   readonly #workers = new Map<string, Worker>();
+  /** Sessions that could not be read, and when that was; milliseconds of the monotonic clock. */
+  readonly #damaged = new Map<string, number>();
   readonly #places: TurnPlaces;
   readonly #sweep = new PeriodicTask(() => this.#takeUp());
   /** Workers outlive the requests that start them: what they log is not those requests'. */
@@ -141,12 +145,20 @@ export class TurnWorkers implements OnApplicationBootstrap, OnModuleDestroy {
   async #takeUp(): Promise<void> {
     if (this.#stopping) return;
     try {
-      const due = (await this.lease.due()).filter((sessionId) => !this.#workers.has(sessionId));
+      const due = (await this.lease.due()).filter((id) => !this.#workers.has(id) && !this.#rests(id));
       if (due.length > 0) this.#logger.log(`taking up ${due.length} sessions with open turns`);
       for (const sessionId of due) this.#start(sessionId);
     } catch (error) {
       this.#logger.warn(`turns that were left open could not be looked for: ${String(error)}`);
     }
+  }
+
+  #rests(sessionId: string): boolean {
+    const since = this.#damaged.get(sessionId);
+    if (since === undefined) return false;
+    if (performance.now() - since < DAMAGED_REST_MS) return true;
+    this.#damaged.delete(sessionId);
+    return false;
   }
 
   #start(sessionId: string): Worker {
@@ -182,6 +194,7 @@ export class TurnWorkers implements OnApplicationBootstrap, OnModuleDestroy {
             err: error,
             msg: 'turns of a session cannot be run',
           });
+          this.#damaged.set(sessionId, performance.now());
           return await this.#release(sessionId, worker);
         }
         this.#logger.warn({

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
 import { LIMITS } from '../protocol.js';
-import { clientAddress, isOriginAllowed } from './origin.policy.js';
+import { clientAddress, isOriginAllowed, networkOf } from './origin.policy.js';
 import { KeyedBuckets, takeToken } from './rate.limits.js';
 
 /**
@@ -77,6 +77,6 @@ export class AddressLimits {
   }
 
   #addressOf(request: IncomingMessage): string {
-    return clientAddress(request, this.config.trustProxy);
+    return networkOf(clientAddress(request, this.config.trustProxy));
   }
 }

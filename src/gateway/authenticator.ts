@@ -40,11 +40,12 @@ export class KeysUnavailableError extends Error {
   }
 }
 
-/** Says who a handshake's token speaks for. */
+/** Says who a token speaks for, of whatever brought it. */
 @Injectable()
 export class Authenticator {
   readonly #logger = new Logger(Authenticator.name);
   readonly #verify: ((token: string) => Promise<JWTPayload>) | undefined;
+  readonly refused = { unauthorized: 0, keys_unavailable: 0 };
 
   constructor(config: Config) {
     if (config.auth.mode === 'jwt') this.#verify = verifier(config.auth);
@@ -52,18 +53,23 @@ export class Authenticator {
 
   /**
    * @param token what the client sent; ignored with `AUTH=anonymous`
-   * @throws UnauthorizedError, or KeysUnavailableError (logged) while a token cannot be judged
+   * @throws UnauthorizedError, or KeysUnavailableError while a token cannot be judged; both are logged and counted
    */
   async authenticate(token: unknown): Promise<Principal> {
     if (!this.#verify) return { kind: 'anonymous' };
-    if (typeof token !== 'string' || token === '') throw new UnauthorizedError('there is no token');
     try {
+      if (typeof token !== 'string' || token === '') throw new UnauthorizedError('there is no token');
       return toPrincipal(await this.#verify(token));
     } catch (error) {
-      if (error instanceof UnauthorizedError) throw error;
-      if (!(error instanceof KeysUnavailableError)) throw new UnauthorizedError(reasonOf(error));
-      this.#logger.error(error.message);
-      throw error;
+      if (error instanceof KeysUnavailableError) {
+        this.refused.keys_unavailable += 1;
+        this.#logger.error(error.message);
+        throw error;
+      }
+      const refusal = error instanceof UnauthorizedError ? error : new UnauthorizedError(reasonOf(error));
+      this.refused.unauthorized += 1;
+      this.#logger.log(`connection refused: ${refusal.message}`);
+      throw refusal;
     }
   }
 }

@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { LIMITS, type ErrorCode } from '../protocol.js';
 import type { Principal } from '../sessions/connection.js';
@@ -28,9 +28,8 @@ const ANSWERED = 4 * LIMITS.sessionsPerSocket;
 /** What happens before a socket's first request: who it is, and which sessions it comes back to. */
 @Injectable()
 export class Handshake {
-  readonly #logger = new Logger(Handshake.name);
   readonly #joined = new WeakSet<ClientSocket['conn']>();
-  readonly refused = { draining: 0, second_connect: 0, unauthorized: 0, keys_unavailable: 0 };
+  readonly refused = { draining: 0, second_connect: 0 };
 
   constructor(
     private readonly authenticator: Authenticator,
@@ -54,12 +53,8 @@ export class Handshake {
     try {
       return await this.authenticator.authenticate(socket.handshake.auth['token']);
     } catch (error) {
-      if (!(error instanceof UnauthorizedError)) {
-        this.refused.keys_unavailable += 1;
+      if (!(error instanceof UnauthorizedError))
         throw new ConnectError('internal', 'The token could not be checked.');
-      }
-      this.refused.unauthorized += 1;
-      this.#logger.log({ socket: socket.id, msg: `connection refused: ${error.message}` });
       throw new ConnectError('unauthorized', 'The token is not accepted.');
     }
   }

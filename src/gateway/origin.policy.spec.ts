@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { IncomingMessage } from 'node:http';
-import { clientAddress, isOriginAllowed } from './origin.policy.js';
+import { clientAddress, isOriginAllowed, networkOf } from './origin.policy.js';
 
 describe('[SEC-2] isOriginAllowed', () => {
   it('accepts a request without Origin', () => {
@@ -72,5 +72,22 @@ describe('[SEC-3] clientAddress', () => {
     ['a closed socket', undefined, '192.0.2.1', '1', 'unknown'],
   ])('%s', (_name, remote, forwarded, trust, address) => {
     expect(clientAddress(request(remote, forwarded), trust)).toBe(address);
+  });
+});
+
+describe('[LIM-8] networkOf', () => {
+  it.each([
+    ['192.0.2.1', '192.0.2.1'],
+    ['unknown', 'unknown'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['2001:db8:0:0:ffff:1:2:3', '2001:db8:0:0::/64'],
+    ['2001:0DB8:0:1::', '2001:db8:0:1::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
+    ['1:2:3:4:5:6:192.0.2.1', '1:2:3:4::/64'],
+    ['1::5:6:7:8', '1:0:0:0::/64'],
+  ])('takes %s for %s', (address, network) => {
+    expect(networkOf(address)).toBe(network);
   });
 });

@@ -65,3 +65,19 @@ function plainAddress(written: string): string | undefined {
   const address = bare.replace(/^::ffff:(?=\d+\.)/i, '');
   return isIP(address) ? address : undefined;
 }
+
+/**
+ * What counts as one address where something is counted by it: an IPv4 address, and of an IPv6 one the /64, since
+ * whoever has one of those has all of it.
+ */
+export function networkOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail] = address.replace(/%.*$/, '').split('::');
+  const groups = (text: string): string[] => text.split(':').filter(Boolean);
+  const [first, last] = [groups(head), groups(tail ?? '')];
+  // The last 32 bits may be written as an IPv4 address: one group that stands for two.
+  const written = first.length + last.length + (address.includes('.') ? 1 : 0);
+  const all = tail === undefined ? first : [...first, ...Array<string>(8 - written).fill('0'), ...last];
+  const network = all.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::/64`;
+}

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { Injectable, NotFoundException, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { Config } from '../config.js';
-import { clientAddress } from '../gateway/origin.policy.js';
+import { clientAddress, networkOf } from '../gateway/origin.policy.js';
 import { KeyedBuckets } from '../gateway/rate.limits.js';
 import { AuditLog } from './audit.log.js';
 
@@ -39,7 +39,7 @@ export class AdminGuard implements CanActivate {
     const { authorization } = request.headers;
     // Who shows none has not guessed.
     if (adminToken === undefined || authorization === undefined) return false;
-    const address = clientAddress(request, this.config.trustProxy);
+    const address = networkOf(clientAddress(request, this.config.trustProxy));
     if (this.#isLocked(address)) return false;
     if (same(authorization, `Bearer ${adminToken}`)) return true;
     const guess = this.#guesses.of(address).take();

@@ -33,7 +33,7 @@ export class HealthController {
     });
     try {
       return await Promise.race([
-        this.store.census().then(
+        this.store.ping().then(
           () => true,
           () => false,
         ),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.js';
-import { Authenticator, UnauthorizedError } from '../gateway/authenticator.js';
+import { Authenticator, KeysUnavailableError, UnauthorizedError } from '../gateway/authenticator.js';
 import { OwnerLimits } from '../gateway/rate.limits.js';
 import { traceparentOf } from '../gateway/trace.context.js';
 import { ID_PATTERN, LIMITS } from '../protocol.js';
@@ -29,7 +29,7 @@ export class Callers {
     private readonly config: Config,
   ) {}
 
-  /** @throws RequestError `unauthorized`, `rate_limited`, `invalid_payload` */
+  /** @throws RequestError `unauthorized`, `unavailable` (the key set), `rate_limited`, `invalid_payload` */
   async identify({ traceparent, ...headers }: IdentifyingHeaders): Promise<Caller> {
     return { ...(await this.#identify(headers)), traceparent: traceparentOf(traceparent) };
   }
@@ -42,8 +42,11 @@ export class Callers {
         this.owners.take(principal);
         return { principal };
       } catch (error) {
-        if (!(error instanceof UnauthorizedError)) throw error;
-        throw new RequestError('unauthorized', 'The token is not accepted.');
+        if (error instanceof UnauthorizedError)
+          throw new RequestError('unauthorized', 'The token is not accepted.');
+        if (error instanceof KeysUnavailableError)
+          throw new RequestError('unavailable', 'The token could not be checked.');
+        throw error;
       }
     }
     const principal = { kind: 'anonymous' } as const;

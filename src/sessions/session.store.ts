@@ -90,6 +90,11 @@ export interface ListQuery {
  * rejects with {@link StoreUnavailable} when the engine is out of reach; nothing was changed then.
  */
 export abstract class SessionStore {
+  /** Appends that the engine did not take, and that the store tries again by itself: whoever asked for them waits. */
+  get repeatedAppends(): number {
+    return 0;
+  }
+
   /**
    * Finds a session, or makes it where `create` is given and the id was never used; undefined: no such session.
    * @param create is asked only when a session is made; what it throws is thrown
@@ -116,8 +121,11 @@ export abstract class SessionStore {
    */
   abstract messages(sessionId: string, page: MessageQuery): Promise<MessagePage | undefined>;
 
-  /** How many sessions there are, by their state: a reading for operators, and a sign of life of the engine. */
+  /** How many sessions there are, by their state: a reading for operators, whose cost grows with their number. */
   abstract census(): Promise<Census>;
+
+  /** A sign of life of the engine, at the same cost whatever it holds. Rejects where it gives none. */
+  abstract ping(): Promise<void>;
 
   abstract list(query: ListQuery): Promise<{ sessions: ListedSession[]; nextCursor?: string }>;
 }

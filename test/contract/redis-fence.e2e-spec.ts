@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { LogEntry } from '../../src/protocol.js';
+import type { RedisSessions } from '../../src/sessions/redis/redis.sessions.js';
+import { StoreUnavailable } from '../../src/sessions/session.store.js';
+import { until } from '../support/channel.js';
 import { disposeAll, onDispose } from '../support/gateway.js';
 import { redisMissing, RedisServer } from '../support/redis.server.js';
 import { redisStore } from './redis.store.js';
@@ -35,5 +38,142 @@ const missing = redisMissing();
     const word: LogEntry = { type: 'chunk', turnId: 't1', chunk: { type: 'text-start', id: 'text' } };
     expect(await first.store.append(sessionId, fence ?? 0, [word])).toEqual({ kind: 'deposed' });
     expect(await second.store.append(sessionId, later ?? 0, [word])).toMatchObject({ kind: 'appended' });
+  });
+
+  describe('what an owner writes anew', () => {
+    const word = (delta: string): LogEntry => ({
+      type: 'chunk',
+      turnId: 't1',
+      chunk: { type: 'text-delta', id: 'text', delta },
+    });
+
+    /** A turn that is claimed, and a Redis that can be set back. */
+    async function scene() {
+      const server = await RedisServer.start();
+      onDispose(() => server.stop());
+      const [owner, other] = [await redisStore(server.url), await redisStore(server.url)];
+      for (const { close } of [owner, other]) onDispose(close);
+      const sessionId = randomBytes(16).toString('hex');
+      await owner.store.open(sessionId, () => ({ owner: { kind: 'key', keyHash: 'abc' }, agent: AGENT }));
+      const send = (number: number) =>
+        other.store.accept(sessionId, {
+          ...{ kind: 'send', text: 'Hi', digest: 'd', whenBusy: 'enqueue', admit: true },
+          messageId: `m${number}`,
+          turnId: `t${number}`,
+        });
+      await send(1);
+      const fence = (await owner.lease.claim(sessionId)) ?? 0;
+      const client = server.client();
+      onDispose(async () => client.disconnect());
+      const dumped = async () => {
+        const keys = await client.keys(`mooring:{0}:*`);
+        return Promise.all(keys.map(async (key) => [key, await client.dumpBuffer(key)] as const));
+      };
+      const setBack = async (data: Awaited<ReturnType<typeof dumped>>): Promise<void> => {
+        await client.del(await client.keys(`mooring:{0}:*`));
+        for (const [key, value] of data) if (value) await client.restore(key, 0, value);
+      };
+      const waiting = async () =>
+        (await other.store.open(sessionId))?.session.waiting.map(({ turnId }) => turnId);
+      return { owner, sessionId, send, fence, dumped, setBack, waiting };
+    }
+
+    it('[CLU-7] has what others queued amid the turn, where Redis still has it', async () => {
+      const { owner, sessionId, send, fence, dumped, setBack, waiting } = await scene();
+      await owner.lease.next(sessionId, fence);
+      await owner.store.append(sessionId, fence, [word('one ')]);
+      await send(2);
+      const early = await dumped();
+      await owner.store.append(sessionId, fence, [word('two ')]);
+      await setBack(early);
+      expect(await owner.store.append(sessionId, fence, [word('three')])).toMatchObject({ kind: 'appended' });
+      expect(await waiting()).toEqual(['t2']);
+      expect(await send(2)).toMatchObject({ kind: 'duplicate', turnId: 't2' });
+      const reading = await owner.store.read(sessionId);
+      expect(JSON.stringify(reading?.events)).toMatch(/one .*two .*three/);
+    });
+
+    it('[CLU-7] has what others queued since Redis came back with data from before the turn', async () => {
+      const { owner, sessionId, send, fence, dumped, setBack, waiting } = await scene();
+      const early = await dumped();
+      await owner.lease.next(sessionId, fence);
+      await owner.store.append(sessionId, fence, [word('one ')]);
+      await setBack(early);
+      await send(2);
+      expect(await owner.store.append(sessionId, fence, [word('two')])).toMatchObject({ kind: 'appended' });
+      expect(await waiting()).toEqual(['t2']);
+      const reading = await owner.store.read(sessionId);
+      expect(reading?.turns).toMatchObject([
+        { turnId: 't1', state: 'running' },
+        { turnId: 't2', state: 'queued' },
+      ]);
+    });
+
+    it('[MSG-2] knows messages that waited by their ids, where Redis lost everything', async () => {
+      const { owner, sessionId, send, fence, setBack, waiting } = await scene();
+      await send(2);
+      await owner.lease.next(sessionId, fence);
+      await setBack([]);
+      expect(await owner.store.append(sessionId, fence, [word('one')])).toMatchObject({ kind: 'appended' });
+      expect(await waiting()).toEqual(['t2']);
+      expect(await send(2)).toMatchObject({ kind: 'duplicate', turnId: 't2' });
+    });
+  });
+
+  it('[CLU-5] a begin of which nobody was told is the same turn when it is asked for again', async () => {
+    const server = await RedisServer.start();
+    onDispose(() => server.stop());
+    const { store, lease, close } = await redisStore(server.url);
+    onDispose(close);
+    const sessionId = randomBytes(16).toString('hex');
+    await store.open(sessionId, () => ({ owner: { kind: 'key', keyHash: 'abc' }, agent: AGENT }));
+    const send = { kind: 'send', text: 'Hi', digest: 'd', whenBusy: 'enqueue', admit: true } as const;
+    await store.accept(sessionId, { ...send, messageId: 'm1', turnId: 't1' });
+    const fence = (await lease.claim(sessionId)) ?? 0;
+    // Redis goes away between the begin and what is read after it.
+    const { sessions } = lease as unknown as {
+      sessions: { load: (...words: unknown[]) => Promise<unknown> };
+    };
+    const load = sessions.load.bind(sessions);
+    let loads = 0;
+    sessions.load = (...words) => {
+      loads += 1;
+      return loads === 2 ? Promise.reject(new StoreUnavailable('away')) : load(...words);
+    };
+    await expect(lease.next(sessionId, fence)).rejects.toThrow('away');
+    expect(await lease.next(sessionId, fence)).toMatchObject({ kind: 'turn', turn: { turnId: 't1' } });
+    // Whoever was told has run it: asked again, it is over.
+    expect(await lease.next(sessionId, fence)).toMatchObject({ kind: 'abandoned' });
+  });
+
+  it('[CLU-1] [CLU-6] what could not be told, or was not answered, is settled when Redis answers again', async () => {
+    const server = await RedisServer.start();
+    onDispose(() => server.stop());
+    const [one, other] = [await redisStore(server.url), await redisStore(server.url)];
+    for (const { close } of [one, other]) onDispose(close);
+    const [left, held] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
+    for (const sessionId of [left, held]) {
+      await one.store.open(sessionId, () => ({ owner: { kind: 'key', keyHash: 'abc' }, agent: AGENT }));
+      await one.feed.subscribe(sessionId);
+    }
+    const gaps: string[] = [];
+    one.feed.onGap((sessionId) => gaps.push(sessionId));
+    const { link } = (one.store as unknown as { sessions: RedisSessions }).sessions;
+    const onSession = link.onSession.bind(link);
+    link.onSession = async (name, ...words) => {
+      // A change is made, and not answered; a detach is not even made.
+      if (name === 'commit') await onSession(name, ...words);
+      if (name === 'commit' || name === 'detach') throw new StoreUnavailable('timed out');
+      return onSession(name, ...words);
+    };
+    const send = { kind: 'send', text: 'Hi', digest: 'd', whenBusy: 'enqueue', admit: true } as const;
+    const accepted = one.store.accept(held, { ...send, messageId: 'm1', turnId: 't1' });
+    await expect(accepted).rejects.toThrow(StoreUnavailable);
+    await one.feed.unsubscribe(left);
+    expect(await other.feed.detachedSince(left)).toBeUndefined();
+    link.onSession = onSession;
+    await until(async () => (await other.feed.detachedSince(left)) !== undefined, 'the detach');
+    await until(() => gaps.includes(held), 'the session to be read again');
+    expect(await other.feed.detachedSince(held)).toBeUndefined();
   });
 });

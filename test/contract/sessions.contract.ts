@@ -208,6 +208,7 @@ export function describeSessions(get: () => StoreUnderTest): void {
       expect(await ids('attached')).toEqual([attached.sessionId, busy.sessionId].sort());
       expect(await ids('detached')).toEqual([detached.sessionId]);
       expect(await ids('orphaned')).toEqual([orphaned.sessionId]);
+      expect(await store.census()).toEqual({ attached: 2, detached: 1, orphaned: 1 });
       await busy.detach();
       expect(await ids('orphaned')).toEqual([busy.sessionId, orphaned.sessionId].sort());
       const begun = await orphaned.begin();
@@ -220,9 +221,12 @@ export function describeSessions(get: () => StoreUnderTest): void {
       await orphaned.end(begun);
       await orphaned.next(begun.fence);
       expect(await ids('detached')).toEqual([detached.sessionId, orphaned.sessionId].sort());
+      expect(await store.census()).toEqual({ attached: 1, detached: 2, orphaned: 1 });
       await attached.accept({ kind: 'close', state: 'closed' });
       expect(await ids('attached')).toEqual([]);
       expect(await ids()).toHaveLength(3);
+      expect(await store.census()).toEqual({ attached: 0, detached: 2, orphaned: 1 });
+      await store.ping();
     });
 
     it('find sessions that were idle for long, empty ones sooner', async () => {

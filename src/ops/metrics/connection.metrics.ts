@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { refusedRequests } from '../../gateway/ack.filter.js';
 import { AddressLimits } from '../../gateway/address.limits.js';
+import { Authenticator } from '../../gateway/authenticator.js';
 import { ChatGateway } from '../../gateway/chat.gateway.js';
 import { Handshake } from '../../gateway/handshake.js';
 import { rateLimited } from '../../gateway/rate.limits.js';
@@ -15,10 +16,11 @@ export class ConnectionMetrics {
     private readonly gateway: ChatGateway,
     private readonly addresses: AddressLimits,
     private readonly handshake: Handshake,
+    private readonly authenticator: Authenticator,
   ) {}
 
   register(to: Instruments): void {
-    const { gateway, addresses, handshake } = this;
+    const { gateway, addresses, handshake, authenticator } = this;
     to.gauge({ name: 'mooring_sockets', help: 'Open Socket.IO sockets.' }, () => gateway.sockets);
     to.gauge(
       {
@@ -37,7 +39,7 @@ export class ConnectionMetrics {
         help: 'Connections and requests over HTTP that were refused as they came, by reason.',
       },
       'reason',
-      () => ({ ...addresses.refused, ...handshake.refused }),
+      () => ({ ...addresses.refused, ...handshake.refused, ...authenticator.refused }),
     );
     to.counters(
       { name: 'mooring_disconnects_total', help: "Sockets that closed, by Socket.IO's reason." },

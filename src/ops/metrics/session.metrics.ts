@@ -21,7 +21,6 @@ export class SessionMetrics {
 
   register(to: Instruments): void {
     const { store, sessions, bindings, streaming, clock, loop } = this;
-    const census = shared(() => store.census());
     to.gauges(
       {
         name: 'mooring_sessions',
@@ -29,10 +28,10 @@ export class SessionMetrics {
       },
       'state',
       // Without its store a node still has metrics.
-      async () => ({ ...(await census().catch(() => ({}))) }),
+      async () => ({ ...(await store.census().catch(() => ({}))) }),
     );
     to.asked({ name: 'mooring_store_up', help: 'Whether the session store answers.' }, () =>
-      census().then(
+      store.ping().then(
         () => 1,
         () => 0,
       ),
@@ -88,17 +87,11 @@ export class SessionMetrics {
         name: 'mooring_append_failures_total',
         help: 'Appends that the store did not take, and that were tried again.',
       },
-      () => streaming.failedAppends,
+      () => streaming.failedAppends + store.repeatedAppends,
     );
     to.distribution(
       { name: 'mooring_flush_lateness_seconds', help: 'By how much flushes came later than they were due.' },
       clock.lateness,
     );
   }
-}
-
-/** Whoever asks while an answer is on its way gets that one. */
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
-  let asked: Promise<T> | undefined;
-  return () => (asked ??= ask().finally(() => (asked = undefined)));
 }

@@ -154,6 +154,10 @@ export class EmbeddedStore extends SessionStore {
     return Promise.resolve(this.sessions.tables.census());
   }
 
+  async ping(): Promise<void> {
+    this.sessions.tables.ping();
+  }
+
   async list(query: ListQuery): ReturnType<SessionStore['list']> {
     return Promise.resolve(this.sessions.tables.list(query));
   }

@@ -63,6 +63,8 @@ export abstract class SessionTables {
   abstract segments(sessionId: string, afterSeq: number): Iterable<LogSegment>;
   abstract list(query: ListQuery): { sessions: ListedSession[]; nextCursor?: string };
   abstract census(): Census;
+  /** @throws StoreUnavailable where the engine does not answer */
+  abstract ping(): void;
   /** How many sessions a subject has. */
   abstract sessionsOf(subject: string): number;
   /** What a subject has used on a day. */

@@ -97,6 +97,10 @@ export class MemoryTables extends SessionTables {
     return census;
   }
 
+  ping(): void {
+    // It lives as long as the process.
+  }
+
   sessionsOf(subject: string): number {
     return this.#owned.get(subject) ?? 0;
   }

@@ -71,6 +71,7 @@ export class RedisAppends {
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
         if (this.sessions.link.closed) return undefined;
+        this.sessions.repeated += keys.length / 2;
         await setTimeout(ASK_AGAIN_MS);
       }
     }

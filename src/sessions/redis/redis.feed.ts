@@ -6,24 +6,24 @@ import { StoreUnavailable } from '../session.store.js';
 import { RedisNodes } from './redis.nodes.js';
 import { RedisSessions } from './redis.sessions.js';
 
-/** So many sessions at once are told that this node is back. */
-const REJOIN_AT_ONCE = 64;
+/** So many sessions at once are bound or unbound anew. */
+const SETTLED_AT_ONCE = 64;
 /** How long after a failure it is tried again. */
-const REJOIN_AGAIN_MS = 500;
+const SETTLE_AGAIN_MS = 500;
 
 /** Which sessions this node has sockets of is kept with each session, so that whoever changes it knows whom to tell. */
 @Injectable()
 export class RedisFeed extends SessionFeed {
   readonly #logger = new Logger(RedisFeed.name);
   readonly #subscribed = new Set<string>();
-  /** Left here while Redis could not be told so. */
-  readonly #owed = new Set<string>();
+  /** Sessions of which Redis is to be told whether this node has sockets of them, and that are then read again. */
+  readonly #doubtful = new Set<string>();
   /** Binding and unbinding of one session, in their order. */
   readonly #queue = new KeyedQueue();
   #listener: (packet: EventPacket) => void = () => undefined;
   #gap: (sessionId: string) => void = () => undefined;
-  #rejoining?: Promise<void>;
-  #again = false;
+  #settling?: Promise<void>;
+  #later?: NodeJS.Timeout;
 
   constructor(
     private readonly sessions: RedisSessions,
@@ -31,6 +31,10 @@ export class RedisFeed extends SessionFeed {
   ) {
     super();
     sessions.onPublished((packet) => this.#take(packet));
+    // What was perhaps made is told to nobody here: it is found in the log.
+    sessions.onUncertain((sessionId) => {
+      if (this.#subscribed.has(sessionId)) this.#doubt(sessionId);
+    });
     nodes.onPackets((packet) => this.#take(packet));
     nodes.onGap(() => void this.#rejoin());
     nodes.onDeath((node) => this.#bury(node));
@@ -46,7 +50,13 @@ export class RedisFeed extends SessionFeed {
 
   async unsubscribe(sessionId: string): Promise<void> {
     this.#subscribed.delete(sessionId);
-    await this.#alone(sessionId, () => this.#leave(sessionId));
+    try {
+      await this.#alone(sessionId, () => this.#leave(sessionId));
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      // A session must not look attached for ever.
+      this.#doubt(sessionId);
+    }
   }
 
   onEvents(listener: (packet: EventPacket) => void): void {
@@ -68,47 +78,53 @@ export class RedisFeed extends SessionFeed {
     if (this.#subscribed.has(packet.sessionId)) this.#listener(packet);
   }
 
-  /** Whatever was missed meanwhile is read from the logs. One at a time; what came during one is seen to by the next. */
+  /** Whatever was missed meanwhile is read from the logs. */
   #rejoin(): Promise<void> {
-    this.#again = true;
-    return (this.#rejoining ??= this.#rejoinAll().finally(() => (this.#rejoining = undefined)));
+    for (const sessionId of this.#subscribed) this.#doubtful.add(sessionId);
+    return this.#settle();
   }
 
-  async #rejoinAll(): Promise<void> {
-    while (this.#again) {
-      this.#again = false;
-      const sessions = [...this.#subscribed, ...this.#owed];
-      for (let begin = 0; begin < sessions.length; begin += REJOIN_AT_ONCE) {
-        await Promise.all(
-          sessions.slice(begin, begin + REJOIN_AT_ONCE).map((sessionId) => this.#rejoinOne(sessionId)),
-        );
-      }
+  #doubt(sessionId: string): void {
+    this.#doubtful.add(sessionId);
+    this.#later ??= setTimeout(() => {
+      this.#later = undefined;
+      void this.#settle();
+    }, SETTLE_AGAIN_MS).unref();
+  }
+
+  /** One at a time; what comes to be in doubt during one is seen to by the same. */
+  #settle(): Promise<void> {
+    return (this.#settling ??= this.#settleAll().finally(() => (this.#settling = undefined)));
+  }
+
+  async #settleAll(): Promise<void> {
+    while (this.#doubtful.size > 0) {
+      const some = [...this.#doubtful].slice(0, SETTLED_AT_ONCE);
+      for (const sessionId of some) this.#doubtful.delete(sessionId);
+      const errors = (await Promise.all(some.map((sessionId) => this.#settleOne(sessionId)))).filter(Boolean);
+      if (errors.length === 0) continue;
+      this.#logger.warn(`sessions could not be bound again: ${String(errors[0])}`);
+      return;
     }
   }
 
-  async #rejoinOne(sessionId: string): Promise<void> {
+  /** @returns what kept it from being settled, for which it is tried again */
+  async #settleOne(sessionId: string): Promise<unknown> {
     try {
       await this.#alone(sessionId, () =>
         this.#subscribed.has(sessionId) ? this.#attach(sessionId) : this.#leave(sessionId),
       );
       if (this.#subscribed.has(sessionId)) this.#gap(sessionId);
+      return undefined;
     } catch (error) {
-      if (this.sessions.link.closed) return;
-      this.#logger.warn(`a session could not be bound again: ${String(error)}`);
-      setTimeout(() => void this.#rejoin(), REJOIN_AGAIN_MS).unref();
+      if (this.sessions.link.closed) return undefined;
+      this.#doubt(sessionId);
+      return error;
     }
   }
 
-  /** What cannot be told now is owed: a session must not look attached for ever. */
   async #leave(sessionId: string): Promise<void> {
-    if (this.#subscribed.has(sessionId)) return void this.#owed.delete(sessionId);
-    try {
-      await this.#detach(sessionId, this.sessions.link.node);
-      this.#owed.delete(sessionId);
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-      this.#owed.add(sessionId);
-    }
+    if (!this.#subscribed.has(sessionId)) await this.#detach(sessionId, this.sessions.link.node);
   }
 
   /** A node that is gone has no sockets: those that it had are detached. */
@@ -116,8 +132,10 @@ export class RedisFeed extends SessionFeed {
     const { keys, link } = this.sessions;
     for (const partition of keys.allPartitions()) {
       const held = keys.held(partition, node);
-      for (const sessionId of await link.command((client) => client.smembers(held))) {
-        await this.#detach(sessionId, node);
+      const sessions = await link.command((client) => client.smembers(held));
+      for (let begin = 0; begin < sessions.length; begin += SETTLED_AT_ONCE) {
+        const some = sessions.slice(begin, begin + SETTLED_AT_ONCE);
+        await Promise.all(some.map((sessionId) => this.#detach(sessionId, node)));
       }
       await link.command((client) => client.del(held));
     }

@@ -1,11 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import type { Ending, PlacedMessage } from '../session.js';
+import type { Ending, PlacedMessage, TurnRequest } from '../session.js';
 import { beginTurn } from '../session.rules.js';
 import { TurnLease, type DeposedHandler, type NextTurn, type StopHandler } from '../turn.lease.js';
-import { LEASE_MS, RedisLeases } from './redis.leases.js';
+import { LEASE_MS, RedisLeases, type RedisLease } from './redis.leases.js';
 import { RedisNodes } from './redis.nodes.js';
 import { numbered, readEvents } from './redis.record.js';
-import { fieldOf, readRequest, RedisSessions, type Decided } from './redis.sessions.js';
+import {
+  fieldOf,
+  KEY,
+  readRequest,
+  RedisSessions,
+  type Decided,
+  type Field,
+  type RedisCommand,
+} from './redis.sessions.js';
 
 /** How often nodes look for turns whose owner is gone. */
 const DUE_MS = 500;
@@ -42,8 +50,15 @@ export class RedisTurnLease extends TurnLease {
   async next(sessionId: string, fence: number): Promise<NextTurn> {
     const lease = this.leases.find(sessionId, fence);
     if (!lease) return { kind: 'deposed' };
+    const next = await this.#next(lease);
+    lease.begun = undefined;
+    return next;
+  }
+
+  async #next(lease: RedisLease): Promise<NextTurn> {
+    const { sessionId, fence } = lease;
     let asked: PlacedMessage[] = [];
-    let begun: string | undefined;
+    let requests: TurnRequest[] = [];
     const { result, committed } = await this.sessions.change<NextTurn>(
       sessionId,
       [],
@@ -54,19 +69,26 @@ export class RedisTurnLease extends TurnLease {
         if (running) {
           const events = await this.#eventsSince(sessionId, running.startSeq);
           lease.began(session, events, []);
-          // Its begin was stored, of which the answer was lost: nobody else has this fence.
-          if (running.turnId === begun) return { result: { kind: 'turn', turn: running, agent } };
+          // Its begin was stored, and nobody was told of it: nobody else has this fence.
+          if (running.turnId === lease.begun) return { result: { kind: 'turn', turn: running, agent } };
           return { result: { kind: 'abandoned', turn: running, agent, events } };
         }
         const change = beginTurn(session, this.sessions.clock.iso());
         if (change?.session.running) {
           asked = change.messages ?? [];
-          begun = change.session.running.turnId;
-          return { result: { kind: 'turn', turn: change.session.running, agent }, change };
+          lease.begun = change.session.running.turnId;
+          requests = [change.session.running, ...change.session.waiting].map(({ request }) => request);
+          // Counts as an append: Redis with data from before it has lost something.
+          const commands: RedisCommand[] = [['HINCRBY', KEY.record, 'appends', 1]];
+          return { result: { kind: 'turn', turn: change.session.running, agent }, change, commands };
         }
         // The lease goes in the step that finds nothing waiting, so that no later send can be missed.
         const idle = { session, entries: [] };
-        return { result: { kind: 'idle' }, change: idle, commands: [['HSET', '#2', 'held', 0, 'owner', '']] };
+        return {
+          result: { kind: 'idle' },
+          change: idle,
+          commands: [['HSET', KEY.record, 'held', 0, 'owner', '']],
+        };
       },
       { fence },
     );
@@ -76,13 +98,15 @@ export class RedisTurnLease extends TurnLease {
     }
     if (result.kind === 'idle' || result.kind === 'deposed') this.leases.forget(lease);
     if (result.kind === 'turn' && committed?.kind === 'done') {
+      lease.appends += 1;
       const { packet } = committed;
       // Accepted events may have come between what was read and the begin, of which the script knows the place.
       const turn = { ...result.turn, startSeq: packet.to };
-      const loaded = await this.sessions.load(sessionId, [['requests', fieldOf(turn.request)]]);
+      const fields = requests.map((request): Field => ['requests', fieldOf(request)]);
+      const loaded = await this.sessions.load(sessionId, fields);
       if (loaded.session && loaded.session.running?.turnId === turn.turnId) {
-        const record = readRequest(loaded.fields[0], undefined);
-        lease.began(loaded.session, numbered(packet.events, packet.from), record ? [record] : []);
+        const records = loaded.fields.flatMap((json) => readRequest(json, undefined) ?? []);
+        lease.began(loaded.session, numbered(packet.events, packet.from), records);
         this.leases.remember(sessionId, asked);
         return { ...result, turn: loaded.session.running };
       }

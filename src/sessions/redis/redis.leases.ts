@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { SessionEvent } from '../../protocol.js';
 import type { PlacedMessage, RequestRecord, Session } from '../session.js';
 import { StoreUnavailable } from '../session.store.js';
-import { recordFields, versionOf } from './redis.record.js';
+import { readRecord, recordFields, versionOf } from './redis.record.js';
 import { KEY, RedisSessions, requestCommand, type RedisCommand, type Word } from './redis.sessions.js';
 
 /** So long a lease lasts, by Redis's clock: a dead owner's turns are taken over after it. */
@@ -11,6 +11,8 @@ export const LEASE_MS = 2_000;
 export const RENEW_MS = 600;
 /** By which a lease counts as over here before it is over in Redis: what the answer took, and the clocks' pace. */
 const MARGIN_MS = 300;
+/** How often a session is written anew because it changed meanwhile. */
+const MOST_CONFLICTS = 50;
 
 /** A lease that this process holds, and what it would take to write its session anew. */
 export class RedisLease {
@@ -20,6 +22,10 @@ export class RedisLease {
   session?: Session;
   /** The events of the running turn. */
   log: SessionEvent[] = [];
+  /** Turns that have ended under it. */
+  readonly past = new Set<string>();
+  /** The turn whose begin was stored, until whoever asked for it was told so. */
+  begun?: string;
   /** Those of its open turns: repeated, they are answered with the same turns. */
   requests: RequestRecord[] = [];
   readonly messages = new Map<number, PlacedMessage>();
@@ -45,6 +51,7 @@ export class RedisLease {
   }
 
   ended(): void {
+    if (this.session?.running) this.past.add(this.session.running.turnId);
     this.session = undefined;
     this.log = [];
     this.requests = [];
@@ -123,8 +130,43 @@ export class RedisLeases {
 
   /** Writes the session anew, under a new epoch; false where somebody else went on with it, or there is nothing to write. */
   async restore(lease: RedisLease): Promise<boolean> {
-    const { session, log, sessionId, fence } = lease;
-    if (!session) return false;
+    for (let attempt = 0; lease.session && attempt < MOST_CONFLICTS; attempt += 1) {
+      const { session, revision } = await this.#merged(lease, lease.session);
+      const reply = await this.#write(lease, session, revision);
+      if (reply === 'conflict') continue;
+      if (reply !== 'done') return false;
+      this.restored += 1;
+      this.#logger.warn(
+        `wrote a session anew that Redis had lost (turn ${session.running?.turnId ?? 'none'})`,
+      );
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * The session as its owner holds it, with what others changed since that Redis still has, or took after it came back:
+   * above all messages that wait.
+   */
+  async #merged(lease: RedisLease, session: Session): Promise<{ session: Session; revision: string }> {
+    const { sessionId, fence } = lease;
+    const { record: key } = this.sessions.keysOf(sessionId);
+    const fields = await this.sessions.link.command((client) => client.hgetall(key));
+    const record = readRecord(Object.entries(fields).flat());
+    const revision = record?.revision ?? '';
+    if (record?.fence !== fence || record.body.createdAt !== session.createdAt) return { session, revision };
+    const { running, waiting } = record.body;
+    if (running?.turnId === session.running?.turnId) {
+      return { session: await this.sessions.sessionOf(sessionId, record), revision };
+    }
+    // From before this turn: what waited then may have run since.
+    const known = new Set([session.running, ...session.waiting].map((turn) => turn?.turnId));
+    const others = waiting.filter(({ turnId }) => !known.has(turnId) && !lease.past.has(turnId));
+    return { session: { ...session, waiting: [...session.waiting, ...others] }, revision };
+  }
+
+  async #write(lease: RedisLease, session: Session, revision: string): Promise<unknown> {
+    const { log, sessionId, fence } = lease;
     const keys = this.sessions.keysOf(sessionId);
     const seq = log.at(-1)?.seq ?? session.seq;
     const first = log[0];
@@ -148,16 +190,22 @@ export class RedisLeases {
       commands.push(['ZADD', KEY.owned, Date.parse(session.updatedAt), sessionId]);
     }
     const place = session.running?.position ?? session.nextPosition;
-    const words: Word[] = [sessionId, fence, LEASE_MS, session.createdAt, seq, lease.appends, place];
+    const words: Word[] = [
+      sessionId,
+      fence,
+      LEASE_MS,
+      session.createdAt,
+      seq,
+      lease.appends,
+      place,
+      revision,
+    ];
     for (const command of commands) words.push(command.length, ...command);
     const subject = session.owner.kind === 'subject' ? session.owner.sub : '';
-    const reply = await this.sessions.link.onSession('restore', keys, words, [
+    const [reply] = await this.sessions.link.onSession('restore', keys, words, [
       this.sessions.keys.owned(keys.partition, subject),
     ]);
-    if (reply[0] !== 'done') return false;
-    this.restored += 1;
-    this.#logger.warn(`wrote a session anew that Redis had lost (turn ${session.running?.turnId ?? 'none'})`);
-    return true;
+    return reply;
   }
 
   async #renewAll(leases: RedisLease[]): Promise<void> {

@@ -17,6 +17,8 @@ const SILENT_MS = 3_000;
 /** The longest that an answer may take from which the time is learned. */
 const PROMPT_MS = 250;
 const JOIN_AGAIN_MS = 250;
+/** The major version of Redis that has all that scripts call. */
+const OLDEST = 7;
 
 export type ScriptReply = readonly unknown[];
 
@@ -57,6 +59,7 @@ export class RedisLink {
   /** What Redis's clock is ahead of this process's monotonic one, milliseconds. */
   #ahead = performance.timeOrigin;
   #closed = false;
+  #complaint = '';
   /** Commands sent: scripts, and what reads. */
   commands = 0;
 
@@ -241,8 +244,9 @@ export class RedisLink {
       const masters = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
       const runs = new Map<string, string>();
       for (const master of masters) {
-        const info = await master.info('server');
-        runs.set(addressOf(master), /run_id:(\w+)/.exec(info)?.[1] ?? '');
+        const info = await master.info();
+        this.#inspect(info);
+        runs.set(addressOf(master), runOf(info));
         for (const text of Object.values(SCRIPTS)) await master.script('LOAD', text);
       }
       if (this.#client instanceof Cluster) await this.#learnSlots(this.#client);
@@ -271,6 +275,7 @@ export class RedisLink {
       this.#joinedTo = mastersOf.join(' ');
     } catch (error) {
       this.#runs = undefined;
+      this.#complain(`Redis cannot be used: ${(error as Error).message}`);
       // The connection may stand, so that nothing else would ask again.
       clearTimeout(this.#rejoining);
       if (!this.#closed) {
@@ -280,6 +285,22 @@ export class RedisLink {
     }
     // Not waited for: those that listen ask Redis, and may have to join once more.
     void this.#tellRestarted();
+  }
+
+  /** @throws Error where Redis cannot do what the scripts ask of it */
+  #inspect(info: string): void {
+    const field = (name: string): string => fieldOf(info, name);
+    if (Number.parseInt(field('redis_version'), 10) < OLDEST)
+      throw new Error(`it is version ${field('redis_version')}, and must be ${OLDEST} or later`);
+    const policy = field('maxmemory_policy');
+    if (field('maxmemory') !== '0' && policy !== 'noeviction')
+      this.#complain(`maxmemory-policy is ${policy}: a full Redis drops conversations; set it to noeviction`);
+  }
+
+  /** Once, until something else is wrong. */
+  #complain(message: string): void {
+    if (message !== this.#complaint && !this.#closed) this.#logger.error(message);
+    this.#complaint = message;
   }
 
   #lastTold?: string;
@@ -322,6 +343,20 @@ export class RedisLink {
     if (!(client instanceof Cluster)) return [addressOf(client)];
     return this.#slots.map((slot) => client.slots[slot]?.[0] ?? '');
   }
+}
+
+/**
+ * What a history is continued under: this process of Redis, and its replication id, which every promotion changes. A
+ * master that was a replica for a while is not what it was before, though the process is the same.
+ */
+function runOf(info: string): string {
+  const run = fieldOf(info, 'run_id');
+  return run && `${run}.${fieldOf(info, 'master_replid')}`;
+}
+
+/** Of what INFO says. */
+function fieldOf(info: string, name: string): string {
+  return new RegExp(`^${name}:(\\S*)`, 'm').exec(info)?.[1] ?? '';
 }
 
 function addressOf({ options: { host, port } }: Redis): string {

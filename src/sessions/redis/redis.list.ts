@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
@@ -25,6 +26,9 @@ interface Ranked {
   score: number;
 }
 
+/** So many sessions are looked up with one command. */
+const SCORES_AT_ONCE = 1_000;
+
 /** Sessions over all partitions: lists, numbers, accounts. */
 @Injectable()
 export class RedisList {
@@ -34,15 +38,25 @@ export class RedisList {
     this.#keys = link.keys;
   }
 
+  /** Asks every master. */
+  async ping(): Promise<void> {
+    await this.#each((partition) =>
+      this.link.command((client) => client.exists(this.#keys.partition(partition).generation)),
+    );
+  }
+
   async census(): Promise<Census> {
     const counts = await this.#each(async (partition) => {
       const { all, attached, due } = this.#keys.partition(partition);
-      const [total, open, ids] = await this.link.command((client) =>
-        Promise.all([client.zcard(all), client.scard(attached), client.zrange(due, '0', '-1')]),
+      const [total, open, busy, busyHere] = await this.link.command((client) =>
+        Promise.all([
+          client.zcard(all),
+          client.scard(attached),
+          client.zcard(due),
+          client.zintercard(2, due, attached),
+        ]),
       );
-      const here =
-        ids.length > 0 ? await this.link.command((client) => client.smismember(attached, ...ids)) : [];
-      const orphaned = here.filter((is) => is === 0).length;
+      const orphaned = busy - busyHere;
       return { attached: open, orphaned, detached: Math.max(0, total - open - orphaned) };
     });
     return counts.reduce((sum, each) => ({
@@ -96,7 +110,7 @@ export class RedisList {
   async alone<T>(subject: string, task: () => Promise<T>): Promise<T> {
     if (this.#keys.partitions === 1) return task();
     const key = this.#keys.making(subject);
-    const mine = this.link.node;
+    const mine = randomUUID();
     for (let waitedMs = 0; !(await this.#take(key, mine)); waitedMs += MAKING_RETRY_MS) {
       if (waitedMs > MAKING_MS)
         throw new StoreUnavailable('too many sessions are made for one owner at once');
@@ -105,7 +119,8 @@ export class RedisList {
     try {
       return await task();
     } finally {
-      await this.link.command((client) => client.del(key));
+      // Where it cannot be given back now it goes by itself.
+      await this.link.plain('unlock', [key], [mine]).catch(() => undefined);
     }
   }
 
@@ -126,8 +141,13 @@ export class RedisList {
       const ids = await this.link.command((client) =>
         state === 'attached' ? client.smembers(attached) : client.zrange(due, '0', '-1'),
       );
-      const scores = ids.length > 0 ? await this.link.command((client) => client.zmscore(all, ...ids)) : [];
-      const ranked = ids.map((sessionId, index) => ({ sessionId, score: Number(scores[index] ?? 0) }));
+      const ranked: Ranked[] = [];
+      for (let begin = 0; begin < ids.length; begin += SCORES_AT_ONCE) {
+        const some = ids.slice(begin, begin + SCORES_AT_ONCE);
+        const scores = await this.link.command((client) => client.zmscore(all, ...some));
+        for (const [index, sessionId] of some.entries())
+          ranked.push({ sessionId, score: Number(scores[index] ?? 0) });
+      }
       return { ranked: ranked.filter((each) => isAfter(each, after)).sort(newestFirst), more: false };
     }
     const source = subject === undefined ? all : this.#keys.owned(partition, subject);

@@ -11,6 +11,12 @@ import { CHANNEL } from './redis.keys.js';
  * empty, attached, due, agents.
  */
 
+/**
+ * What begins with this is also done by a Redis that is at its `maxmemory`: it takes next to nothing, and without it
+ * nobody would know any more who lives and who runs what.
+ */
+const FULL = '#!lua flags=allow-oom\n';
+
 const PRELUDE = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'stale'} end
 local function now()
@@ -134,19 +140,23 @@ else
   end
   if revision ~= ARGV[6] then return {'conflict'} end
 end
-if revision then epoch = epochOf(KEYS[2], epoch, generation) end
-run(18)
+local ends = ARGV[12] == '1'
+if ends and generation ~= ARGV[1] then epoch = ARGV[2]
+elseif revision then epoch = epochOf(KEYS[2], epoch, generation) end
 local count = tonumber(ARGV[10])
 local from = tonumber(seq or 0)
 local to = from + count
-if ARGV[12] == '1' then
+if ends then
+  -- First of all: a Redis that is full takes no other write before this one.
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   redis.call('ZREM', KEYS[8], id)
   redis.call('ZREM', KEYS[9], id)
   redis.call('ZREM', KEYS[10], id)
   redis.call('SREM', KEYS[11], id)
   redis.call('ZREM', KEYS[12], id)
+  run(18)
 else
+  run(18)
   redis.call('HINCRBY', KEYS[2], 'revision', 1)
   redis.call('HSET', KEYS[2], 'last', ARGV[8], 'lastFrom', from, 'seq', to)
   if not revision then
@@ -266,6 +276,7 @@ return {'ok', record, 'snapshot', messages, older, present}
  * over. Reply: `ok` and the fence, or `no`.
  */
 const CLAIM =
+  FULL +
   PRELUDE +
   SESSION +
   `
@@ -284,6 +295,7 @@ return {'ok', tonumber(fence)}
 
 /** ARGV: [4] id [5] fence. */
 const RELEASE =
+  FULL +
   PRELUDE +
   SESSION +
   `
@@ -299,6 +311,7 @@ return {'ok'}
  * of each. Reply: of each `ok`, `deposed` or `lost`.
  */
 const RENEW =
+  FULL +
   PRELUDE +
   `
 local replies = {}
@@ -319,19 +332,22 @@ return {'ok', replies}
 /**
  * Writes what its owner holds of a session whose end, or all of it, Redis has lost.
  * ARGV: [4] id [5] fence [6] how long the lease lasts [7] when the session was made [8] seq [9] appends [10] the
- * running turn's place; then commands as of a commit. Reply: `done` and the epoch, or `deposed`.
+ * running turn's place [11] the revision that was read, empty: there was none; then commands as of a commit.
+ * Reply: `done` and the epoch, or `deposed`, or `conflict`: it was changed since it was read.
  */
 const RESTORE =
   PRELUDE +
   SESSION +
   `
-local fence, born, nodes, appends, epoch = unpack(redis.call('HMGET', KEYS[2], 'fence', 'born', 'nodes', 'appends', 'epoch'))
+local fence, born, nodes, appends, epoch, revision = unpack(redis.call('HMGET', KEYS[2],
+  'fence', 'born', 'nodes', 'appends', 'epoch', 'revision'))
 -- Somebody went on with it, or made another one of that id.
 if fence and (tonumber(fence) > tonumber(ARGV[5]) or born ~= ARGV[7]) then return {'deposed'} end
 -- Or it ended, so that there is nothing to find.
 if redis.call('EXISTS', KEYS[7]) == 1 then return {'deposed'} end
 -- Asked twice, since the first answer did not come: what was written since then stays.
 if fence == ARGV[5] and tonumber(appends) >= tonumber(ARGV[9]) then return {'done', epoch} end
+if (revision or '') ~= ARGV[11] then return {'conflict'} end
 redis.call('DEL', KEYS[3])
 -- What older data holds from the turn on was withdrawn since.
 for _, of in ipairs({4, 5}) do
@@ -343,7 +359,7 @@ end
 redis.call('HINCRBY', KEYS[2], 'revision', 1)
 redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'generation', ARGV[1], 'seq', ARGV[8], 'nodes', nodes or '', 'left', text(now()),
   'born', ARGV[7], 'fence', ARGV[5], 'held', ARGV[5], 'owner', ARGV[3], 'appends', ARGV[9], 'appendFrom', ARGV[8], 'last', '', 'lastFrom', 0)
-run(11)
+run(12)
 redis.call('ZADD', KEYS[12], text(now() + tonumber(ARGV[6])), ARGV[4])
 index(ARGV[4])
 return {'done', ARGV[2]}
@@ -365,6 +381,7 @@ return {'ok'}
 
 /** A node has no socket on it any more. KEYS[14]: what the node holds. ARGV: [4] id [5] the node [6] when. */
 const DETACH =
+  FULL +
   PRELUDE +
   SESSION +
   `
@@ -393,12 +410,18 @@ return {'ok', due}
  * A node's sign of life. KEYS[1]: the nodes. ARGV: [1] node [2] since when unseen nodes count as dead, ms.
  * Reply: now, 1 where others had not forgotten it, the dead.
  */
-const BEAT = `
+const BEAT = `${FULL}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 return {now, known, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[2])))}
+`;
+
+/** Gives a lock back, unless somebody else has it by now. KEYS[1]: the lock. ARGV: [1] what it was taken with. */
+const UNLOCK = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
 `;
 
 /** KEYS: a generation, since when it is that one. ARGV: [1] the run of Redis. Reply: how long ago it began, ms. */
@@ -426,6 +449,7 @@ export const SCRIPTS = {
   due: DUE,
   beat: BEAT,
   begin: BEGIN,
+  unlock: UNLOCK,
 } as const;
 
 export type ScriptName = keyof typeof SCRIPTS;

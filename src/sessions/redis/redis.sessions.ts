@@ -83,8 +83,11 @@ export interface RedisSettings {
 /** Reads sessions and changes them: decide on what was read, then commit if that is still so. */
 export class RedisSessions {
   readonly keys: RedisKeys;
+  /** Appends and ends of turns that were asked for again, since Redis did not say what became of them. */
+  repeated = 0;
   readonly #agents = new Map<string, PinnedAgent>();
   #published: (packet: EventPacket) => void = () => undefined;
+  #uncertain: (sessionId: string) => void = () => undefined;
 
   constructor(
     readonly link: RedisLink,
@@ -97,6 +100,11 @@ export class RedisSessions {
   /** What this node changed is told to it at once; other nodes are told by Redis. */
   onPublished(listener: (packet: EventPacket) => void): void {
     this.#published = listener;
+  }
+
+  /** Of a session that was perhaps changed, as Redis did not say; nobody here is told of it. */
+  onUncertain(listener: (sessionId: string) => void): void {
+    this.#uncertain = listener;
   }
 
   publish(packet: EventPacket): void {
@@ -194,8 +202,13 @@ export class RedisSessions {
         const reply = await this.link.onSession('commit', keys, words, more);
         return this.#committed(change, reply);
       } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
         // Whether it was made is unknown: asked again it answers as the first time, by its own id.
-        if (fence === undefined || this.link.closed || !(error instanceof StoreUnavailable)) throw error;
+        if (fence === undefined || this.link.closed) {
+          this.#uncertain(sessionId);
+          throw error;
+        }
+        this.repeated += 1;
         await setTimeout(ASK_AGAIN_MS);
       }
     }

@@ -47,6 +47,10 @@ export class RedisStore extends SessionStore {
     super();
   }
 
+  override get repeatedAppends(): number {
+    return this.sessions.repeated;
+  }
+
   async open(sessionId: string, create?: () => NewSession): Promise<FoundSession | undefined> {
     for (;;) {
       const loaded = await this.sessions.load(sessionId);
@@ -116,6 +120,10 @@ export class RedisStore extends SessionStore {
 
   census(): Promise<Census> {
     return this.lists.census();
+  }
+
+  ping(): Promise<void> {
+    return this.lists.ping();
   }
 
   list(query: ListQuery): ReturnType<SessionStore['list']> {

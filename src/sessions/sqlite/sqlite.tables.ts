@@ -150,6 +150,11 @@ export class SqliteTables extends SessionTables {
     return this.#read(() => this.#reader.census());
   }
 
+  ping(): void {
+    this.#flush();
+    this.#read(() => this.#reader.ping());
+  }
+
   sessionsOf(subject: string): number {
     return this.#read(() => this.#reader.sessionsOf(subject));
   }
