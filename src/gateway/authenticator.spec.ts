@@ -38,6 +38,8 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
+Logger.overrideLogger(false);
+
 describe('AUTH=anonymous', () => {
   it('ignores tokens', async () => {
     const anonymous = authenticator({ AUTH: 'anonymous' });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { LogEntry } from '../../src/protocol.js';
 import type { RedisSessions } from '../../src/sessions/redis/redis.sessions.js';
-import { StoreUnavailable } from '../../src/sessions/session.store.js';
+import { StoreUnavailable, type Reading } from '../../src/sessions/session.store.js';
 import { until } from '../support/channel.js';
 import { disposeAll, onDispose } from '../support/gateway.js';
 import { redisMissing, RedisServer } from '../support/redis.server.js';
@@ -175,5 +175,39 @@ const missing = redisMissing();
     await until(async () => (await other.feed.detachedSince(left)) !== undefined, 'the detach');
     await until(() => gaps.includes(held), 'the session to be read again');
     expect(await other.feed.detachedSince(held)).toBeUndefined();
+  });
+
+  it('[CLU-7] a Redis that was a replica and is the master once more, the same process, continues no history', async () => {
+    const [server, stand] = [await RedisServer.start(), await RedisServer.start()];
+    onDispose(() => server.stop());
+    onDispose(() => stand.stop());
+    const { store, close } = await redisStore(server.url);
+    onDispose(close);
+    const sessionId = randomBytes(16).toString('hex');
+    await store.open(sessionId, () => ({ owner: { kind: 'key', keyHash: 'abc' }, agent: AGENT }));
+    const position = (await store.read(sessionId))?.position;
+    expect((await store.read(sessionId, position))?.recovered).toBe(true);
+    const [first, second] = [server.client(), stand.client()];
+    for (const client of [first, second]) onDispose(async () => client.disconnect());
+    const follow = async (one: typeof first, port: number): Promise<void> => {
+      await one.replicaof('127.0.0.1', port);
+      await until(
+        async () => (await one.info('replication')).includes('master_link_status:up'),
+        'replication',
+      );
+    };
+    await follow(second, server.port);
+    await second.replicaof('NO', 'ONE');
+    await follow(first, stand.port);
+    await first.replicaof('NO', 'ONE');
+    // As whoever hands over does with the clients of before.
+    await first.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    let back: Reading | undefined;
+    await until(async () => {
+      back = await store.read(sessionId, position).catch(() => undefined);
+      return back !== undefined;
+    }, 'the connection');
+    expect(back?.recovered).toBe(false);
+    expect(back?.position.epoch).not.toBe(position?.epoch);
   });
 });

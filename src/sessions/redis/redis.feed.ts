@@ -86,7 +86,8 @@ export class RedisFeed extends SessionFeed {
 
   #doubt(sessionId: string): void {
     this.#doubtful.add(sessionId);
-    this.#later ??= setTimeout(() => {
+    if (this.#later) return;
+    this.#later = setTimeout(() => {
       this.#later = undefined;
       void this.#settle();
     }, SETTLE_AGAIN_MS).unref();

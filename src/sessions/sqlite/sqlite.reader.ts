@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { PlacedMessage, RequestRecord, TurnRequest } from '../session.js';
 import { LIMITS } from '../../protocol.js';
-import { presenceOf, type Census, type ListedSession, type ListQuery } from '../session.store.js';
+import { type Census, type ListedSession, type ListQuery } from '../session.store.js';
 import { decodeCursor, encodeCursor } from '../embedded/session.list.js';
 import type { LoadedSession, LogSegment } from '../embedded/session.tables.js';
 import type { SqliteAgents } from './sqlite.agents.js';
