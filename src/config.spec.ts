@@ -237,6 +237,8 @@ describe('AUTH=jwt', () => {
       audience: 'a',
     });
     expect(loadConfig({ AUTH: 'jwt', JWKS_URL: url }).auth).toEqual({ mode: 'jwt', jwksUrl: url });
+    expect(loadConfig({ JWT_ISSUER: 'i' }).auth).toEqual({ mode: 'anonymous', ignored: 'JWT_ISSUER' });
+    expect(loadConfig({ AUTH: 'anonymous', JWT_ISSUER: 'i' }).auth).toEqual({ mode: 'anonymous' });
     expect(problemsOf({ AUTH: 'jwt' })).toEqual(['JWT_SECRET or JWKS_URL must be set with AUTH=jwt']);
     expect(problemsOf({ AUTH: 'jwt', JWKS_URL: url, JWT_SECRET: SECRET })[0]).toContain(
       'must not both be set',

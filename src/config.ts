@@ -25,7 +25,8 @@ export type Transport = (typeof TRANSPORTS)[number];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 /** With `jwt` exactly one of `secret` (HS256) and `jwksUrl` (asymmetric keys) is there. */
 export type AuthConfig =
-  | { readonly mode: 'anonymous' }
+  /** `ignored`: a variable of tokens that is set, while AUTH is not. */
+  | { readonly mode: 'anonymous'; readonly ignored?: string }
   | {
       readonly mode: 'jwt';
       readonly secret?: string;
@@ -411,7 +412,7 @@ function toConfig(values: Values, given: ReadonlyMap<Name, string>): Config {
     vendor: toVendor(values),
     agentsDir: values.AGENTS_DIR,
     defaultAgent: values.DEFAULT_AGENT,
-    auth: toAuth(values),
+    auth: toAuth(values, given),
     corsOrigins: values.CORS_ORIGINS,
     trustProxy: values.TRUST_PROXY,
     maxSocketsPerIp: values.MAX_SOCKETS_PER_IP,
@@ -455,8 +456,12 @@ function toVendor(values: Values): Config['vendor'] {
   return { baseUrl: (url ?? OPENAI_URL).replace(/\/+$/, ''), apiKey, model };
 }
 
-function toAuth(values: Values): AuthConfig {
-  if (values.AUTH === 'anonymous') return { mode: 'anonymous' };
+function toAuth(values: Values, given: ReadonlyMap<Name, string>): AuthConfig {
+  if (values.AUTH === 'anonymous') {
+    const ofTokens = ['JWT_SECRET', 'JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const;
+    const ignored = given.has('AUTH') ? undefined : ofTokens.find((name) => given.has(name));
+    return { mode: 'anonymous', ...(ignored && { ignored }) };
+  }
   const { JWT_SECRET: secret, JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;
   return { mode: 'jwt', secret, jwksUrl, issuer, audience };
 }

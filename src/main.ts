@@ -22,6 +22,8 @@ async function main(): Promise<void> {
   const gateway = await startGateway(config);
   const logger = new Logger('Mooring');
   logger.log(`answers come from ${gateway.app.get(ModelProvider).description}`);
+  if (config.auth.mode === 'anonymous' && config.auth.ignored)
+    logger.warn(`${config.auth.ignored} is set and AUTH is not: no token is looked at; set AUTH=jwt`);
   if (isOpenToAnyone(config)) {
     const warning =
       `ANYONE WHO REACHES ${gateway.url} SPENDS THE KEY OF ${config.vendor?.baseUrl}: ` +
@@ -49,8 +51,9 @@ function isOpenToAnyone({ auth, vendor, host }: Config): boolean {
 /** The first signal drains; a second one, or a stop that takes too long, ends the process at once. */
 function stopOnSignals({ app }: RunningGateway, config: Config, logger: Logger): void {
   let stopping = false;
+  let signalled = false;
   const stop = (): void => {
-    if (stopping) process.exit(1);
+    if (stopping) return;
     stopping = true;
     setTimeout(() => {
       logger.error('the stop took too long');
@@ -64,12 +67,16 @@ function stopOnSignals({ app }: RunningGateway, config: Config, logger: Logger):
       },
     );
   };
-  // Asked for by the admin API: as the first signal.
-  app.get(DrainService).onRequested(() => {
-    if (!stopping) stop();
-  });
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const signal = (name: NodeJS.Signals): void => {
+    if (signalled) process.exit(1);
+    signalled = true;
+    logger.log(`${name}: stopping`);
+    stop();
+  };
+  // Asked for by the admin API: a signal that comes then is still the first one.
+  app.get(DrainService).onRequested(stop);
+  process.on('SIGTERM', signal);
+  process.on('SIGINT', signal);
 }
 
 main().catch((error: unknown) => {

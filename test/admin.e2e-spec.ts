@@ -8,6 +8,7 @@ import { until } from './support/channel.js';
 import { newCredentials, TestClient } from './support/client.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
 import { gatewayProcess } from './support/gateway.process.js';
+import { startOpenAiServer } from './support/openai.server.js';
 import { ADMIN_TOKEN, Operator } from './support/operator.js';
 import { SlowClient } from './support/slow.client.js';
 
@@ -274,6 +275,30 @@ describe('a drain that is asked for', () => {
     const late = new TestClient(url);
     onDispose(() => late.close());
     await expect(late.connected()).rejects.toMatchObject({ data: { code: 'draining' } });
+  });
+
+  it('[ADM-4] [OPS-7] is joined by the first signal, and ended by the second one', async () => {
+    const vendor = await startOpenAiServer();
+    onDispose(() => vendor.stop());
+    for (const signals of [1, 2]) {
+      const running = await gatewayProcess({
+        ...{ ADMIN_TOKEN, STORE: 'memory', OPENAI_BASE_URL: vendor.url, MODEL: 'm' },
+      });
+      onDispose(() => running.kill('SIGKILL'));
+      const socket = new TestClient(running.url);
+      onDispose(() => socket.close());
+      await socket.connected();
+      const { sessionId } = await socket.open();
+      await socket.send(sessionId, 'a long one');
+      const call = (await vendor.nextCall()).begin().text('a word');
+      await new Operator(running.url).ask('/drain', 'POST');
+      await socket.draining.next();
+      const exited = running.kill('SIGTERM');
+      await until(() => running.output().includes('SIGTERM'), 'the signal');
+      if (signals === 2) void running.kill('SIGTERM');
+      else call.text(' and the end').finish();
+      expect(await exited).toBe(signals === 2 ? 1 : 0);
+    }
   });
 
   it('[ADM-4] [ADM-6] ends the process with 0, and each action is a line of the audit log', async () => {

@@ -3,9 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Server } from 'socket.io';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type JWTPayload } from 'jose';
+import { AddressLimits } from '../src/gateway/address.limits.js';
 import { ChatGateway } from '../src/gateway/chat.gateway.js';
+import { DrainService } from '../src/gateway/drain.service.js';
 import type { Position } from '../src/protocol.js';
+import { SessionStore } from '../src/sessions/session.store.js';
 import { Channel } from '../src/testing/channel.js';
+import { until } from './support/channel.js';
 import { TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose } from './support/gateway.js';
 import { AUTH, signed } from './support/tokens.js';
@@ -160,6 +164,18 @@ async function keyServer() {
   };
 }
 
+function askOverHttp(url: string, token: string, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${url}/api/chat`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      id: SESSION_ID,
+      messages: [{ id: 'm1', role: 'user', parts: [{ type: 'text', text: 'Tell me' }] }],
+    }),
+    ...(signal && { signal }),
+  });
+}
+
 describe('JWKS_URL', () => {
   afterEach(disposeAll);
 
@@ -173,11 +189,7 @@ describe('JWKS_URL', () => {
     (await keys.asked.next())(503);
     await refusal;
     // Of whatever brings a token.
-    const asked = fetch(`${url}/api/chat`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ id: SESSION_ID, trigger: 'submit-message', messages: [] }),
-    });
+    const asked = askOverHttp(url, token);
     (await keys.asked.next())(503);
     const response = await asked;
     expect([response.status, await response.json()]).toMatchObject([503, { error: { code: 'unavailable' } }]);
@@ -186,6 +198,37 @@ describe('JWKS_URL', () => {
     const later = client({ token });
     (await keys.asked.next())(200);
     expect(await (await later).open()).toMatchObject({ created: true });
+  });
+
+  it('[SES-4] [HTTP-1] who leaves while its token is looked at leaves nothing bound behind', async () => {
+    const keys = await keyServer();
+    const { url, get } = await gateway({ AUTH: 'jwt', JWKS_URL: keys.url });
+    const token = await keys.token;
+    const leaving = new AbortController();
+    const left = askOverHttp(url, token, leaving.signal);
+    const answer = await keys.asked.next();
+    leaving.abort();
+    await expect(left).rejects.toThrow();
+    answer(200);
+    // Another one, whom the same keys let in, is through later.
+    const other = await fetch(`${url}/api/chat/${SESSION_ID}`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    await other.text();
+    await until(async () => (await get(SessionStore).census()).attached === 0, 'nobody to be bound');
+    expect(get(AddressLimits).connections).toBe(0);
+  });
+
+  it('[CONN-5] who waits for its token while a drain begins is not let in', async () => {
+    const keys = await keyServer();
+    const { url, get } = await gateway({ AUTH: 'jwt', JWKS_URL: keys.url });
+    const late = new TestClient(url, { token: await keys.token });
+    onDispose(() => late.close());
+    const refusal = expect(late.connected()).rejects.toMatchObject({ data: { code: 'draining' } });
+    const answer = await keys.asked.next();
+    get(DrainService).request();
+    answer(200);
+    await refusal;
   });
 
   it('[LIM-9] a transport carries one socket, however often it asks before it is let in', async () => {

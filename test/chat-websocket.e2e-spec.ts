@@ -197,6 +197,26 @@ describe('useChat over a plain WebSocket, as it comes', () => {
     },
   );
 
+  it('[LIM-6] a socket that floods and does not read is cut off', async () => {
+    const running = await gateway();
+    const { socket } = await rawSocket(running);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    let isClosed = false;
+    void closed.then(() => (isClosed = true));
+    socket.on('error', () => undefined);
+    socket.pause();
+    // Each is answered, until more is unsent than a socket may have.
+    const frame = JSON.stringify({ requestId: 'x'.repeat(64), type: 'unknown' });
+    for (let sent = 0; !isClosed && sent < 1_000_000; sent += 1_000) {
+      for (let each = 0; each < 1_000; each += 1) socket.send(frame);
+      await until(() => isClosed || socket.bufferedAmount < 1_000_000, 'the frames to be taken');
+    }
+    socket.resume();
+    await closed;
+    const metrics = await (await fetch(`${running.url}/metrics`)).text();
+    expect(metrics).toMatch(/^mooring_cut_off_total\{reason="flood"\} [1-9]/m);
+  }, 60_000);
+
   it('[WS-3] a socket asks up to 120 times a minute, in bursts of 30', async () => {
     const running = await gateway();
     const { sessionId, key } = newCredentials();

@@ -1,6 +1,5 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { WebSocket } from 'ws';
-import { Clock } from '../src/clock.js';
 import { SessionBindings } from '../src/sessions/session.bindings.js';
 import { until } from './support/channel.js';
 import { newCredentials } from './support/client.js';
@@ -86,10 +85,12 @@ describe('the end of a token', () => {
     const running = await gateway(AUTH);
     const ada = await running.client({ token: await tokenFor(60) });
     const { sessionId } = await ada.open();
-    const clock = running.get(Clock);
-    const now = clock.now.bind(clock);
-    clock.now = () => now() + 61_000;
-    expect(await ada.ask('message:send', { sessionId, messageId: 'late', text: 'late' })).toMatchObject({
+    const asked = ada.ask('message:send', { sessionId, messageId: 'late', text: 'late' });
+    // The monotonic clocks stood still meanwhile. Not before: the client would notice as well.
+    const now = Date.now.bind(Date);
+    const asleep = jest.spyOn(Date, 'now').mockImplementation(() => now() + 61_000);
+    onDispose(async () => asleep.mockRestore());
+    expect(await asked).toMatchObject({
       error: { code: 'unauthorized', retryable: false },
     });
     expect(await ada.disconnects.next()).toBe('transport close');

@@ -145,20 +145,14 @@ export class TurnWorkers implements OnApplicationBootstrap, OnModuleDestroy {
   async #takeUp(): Promise<void> {
     if (this.#stopping) return;
     try {
-      const due = (await this.lease.due()).filter((id) => !this.#workers.has(id) && !this.#rests(id));
+      for (const [sessionId, since] of this.#damaged)
+        if (performance.now() - since >= DAMAGED_REST_MS) this.#damaged.delete(sessionId);
+      const due = (await this.lease.due()).filter((id) => !this.#workers.has(id) && !this.#damaged.has(id));
       if (due.length > 0) this.#logger.log(`taking up ${due.length} sessions with open turns`);
       for (const sessionId of due) this.#start(sessionId);
     } catch (error) {
       this.#logger.warn(`turns that were left open could not be looked for: ${String(error)}`);
     }
-  }
-
-  #rests(sessionId: string): boolean {
-    const since = this.#damaged.get(sessionId);
-    if (since === undefined) return false;
-    if (performance.now() - since < DAMAGED_REST_MS) return true;
-    this.#damaged.delete(sessionId);
-    return false;
   }
 
   #start(sessionId: string): Worker {

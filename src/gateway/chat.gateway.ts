@@ -13,7 +13,6 @@ import {
 import type { DisconnectReason } from 'socket.io';
 import { AgentCatalog } from '../agents/agent.catalog.js';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
-import { Clock } from '../clock.js';
 import { LIMITS, type Ack, type OpenedSession, type RequestName, type Requests } from '../protocol.js';
 import { RequestError } from '../sessions/request.error.js';
 import { SessionService } from '../sessions/session.service.js';
@@ -69,7 +68,6 @@ export class ChatGateway
     private readonly catalog: AgentCatalog,
     private readonly handshake: Handshake,
     private readonly owners: OwnerLimits,
-    private readonly clock: Clock,
   ) {}
 
   /** Who a socket is, is settled before it is connected; its requests then wait until it is bound. */
@@ -83,7 +81,7 @@ export class ChatGateway
         socket.data = { connection };
         const ready = new Promise<void>((resolve) => this.#bound.set(socket, resolve));
         const admitRequest = (): void => {
-          connection.requireValid(this.clock.now());
+          connection.requireValid();
           this.owners.take(principal);
         };
         installPipeline(socket, admitRequest, ready);
@@ -96,7 +94,7 @@ export class ChatGateway
   async handleConnection(socket: ClientSocket): Promise<void> {
     const { connection } = socket.data;
     this.#logger.debug({ socket: socket.id, transport: socket.conn.transport.name, msg: 'connected' });
-    connection.watchExpiry(() => this.clock.now());
+    connection.watchExpiry();
     await this.handshake.bind(socket, (request) =>
       this.#open(socket, request, (opened) => writeEvent(socket, 'session:opened', opened)),
     );

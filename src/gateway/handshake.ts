@@ -39,10 +39,7 @@ export class Handshake {
 
   /** @throws ConnectError, which refuses the connection */
   async admit(socket: ClientSocket): Promise<Principal> {
-    if (this.loop.draining) {
-      this.refused.draining += 1;
-      throw new ConnectError('draining', 'This node is draining: connect again.');
-    }
+    this.#refuseWhileDraining();
     // Socket.IO makes a socket of each CONNECT packet that comes before the first one is admitted.
     if (this.#joined.has(socket.conn)) {
       this.refused.second_connect += 1;
@@ -51,12 +48,22 @@ export class Handshake {
     this.#joined.add(socket.conn);
     await this.pace.join(() => socket.conn.readyState !== 'open');
     try {
-      return await this.authenticator.authenticate(socket.handshake.auth['token']);
+      const principal = await this.authenticator.authenticate(socket.handshake.auth['token']);
+      // It may have begun meanwhile, and who is let in now was not told.
+      this.#refuseWhileDraining();
+      return principal;
     } catch (error) {
+      if (error instanceof ConnectError) throw error;
       if (!(error instanceof UnauthorizedError))
         throw new ConnectError('internal', 'The token could not be checked.');
       throw new ConnectError('unauthorized', 'The token is not accepted.');
     }
+  }
+
+  #refuseWhileDraining(): void {
+    if (!this.loop.draining) return;
+    this.refused.draining += 1;
+    throw new ConnectError('draining', 'This node is draining: connect again.');
   }
 
   /**

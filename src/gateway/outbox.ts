@@ -5,7 +5,7 @@ import { socketPastEngine, terminate, type Engine, type Transport } from './tran
  * What may still be answered past the limit: acknowledgements and refusals that were on their way. A peer that
  * makes the server say more than that while it does not read floods it.
  */
-const PACKETS_PAST_LIMIT = 128;
+export const PACKETS_PAST_LIMIT = 128;
 
 interface Waiter {
   /** How many bytes may still be unsent. */

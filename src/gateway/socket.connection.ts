@@ -54,16 +54,16 @@ export class SocketConnection implements Connection {
   }
 
   /** Ends the transport as the token ends: its client comes back with a fresh one. */
-  watchExpiry(now: () => number): void {
-    this.#forgetExpiry = atExpiry(this.principal, now, () => this.reconnect('the token expired'));
+  watchExpiry(): void {
+    this.#forgetExpiry = atExpiry(this.principal, () => this.reconnect('the token expired'));
   }
 
   /**
    * Also asked at each request: a timer says nothing of the time that a machine slept.
    * @throws RequestError `unauthorized`, after which the transport is closed
    */
-  requireValid(now: number): void {
-    if (!isExpired(this.principal, now)) return;
+  requireValid(): void {
+    if (!isExpired(this.principal)) return;
     // After the answer: what is written to a transport that is closed is dropped.
     setImmediate(() => this.reconnect('the token expired'));
     throw new RequestError('unauthorized', 'The token has expired.');

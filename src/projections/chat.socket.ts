@@ -90,6 +90,8 @@ export class ChatSocket implements OnApplicationBootstrap, OnApplicationShutdown
     const present = await this.pace.upgrade(request.socket);
     left();
     if (!present) return;
+    // It may have begun meanwhile.
+    if (this.loop.draining) return refuse(socket, '503 Service Unavailable');
     const key = this.callers.newKey(request.headers);
     if (key !== undefined) this.#newKeys.set(request, key);
     this.#server.handleUpgrade(request, socket, head, (connected) =>

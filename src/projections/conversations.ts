@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AgentCatalog } from '../agents/agent.catalog.js';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
-import { Clock } from '../clock.js';
 import { atExpiry } from '../gateway/token.expiry.js';
 import type { UIMessage, WhenBusy } from '../protocol.js';
 import type { Principal } from '../sessions/connection.js';
@@ -42,7 +41,6 @@ export class Conversations {
     private readonly sessions: SessionService,
     private readonly loop: AgentLoopService,
     private readonly catalog: AgentCatalog,
-    private readonly clock: Clock,
   ) {}
 
   /** Begins a turn and writes its answer. @throws RequestError as `message:send` and `turn:retry` do */
@@ -95,7 +93,7 @@ export class Conversations {
   #follow(connection: TurnConnection, turn: Parameters<TurnConnection['follow']>[0], sink: TurnSink): void {
     // As a socket is closed at its token's end: its reader asks again with a fresh one, and the turn goes on.
     const cut = (): void => sink.cut();
-    if (sink.open) sink.onClosed(atExpiry(connection.principal, () => this.clock.now(), cut));
+    if (sink.open) sink.onClosed(atExpiry(connection.principal, cut));
     connection.follow(turn);
   }
 

@@ -15,7 +15,7 @@ export interface EventFormat {
 
 /** A turn as server-sent events (WHATWG HTML, section 9.2), in the body of one response. */
 export class SseSink implements TurnSink {
-  #open = true;
+  #open: boolean;
   #stalled?: NodeJS.Timeout;
   #alive?: NodeJS.Timeout;
 
@@ -23,6 +23,8 @@ export class SseSink implements TurnSink {
     private readonly response: Response,
     private readonly format: EventFormat,
   ) {
+    // Its reader may have gone while it was found out who that is.
+    this.#open = !response.closed;
     response.once('close', () => {
       this.#open = false;
       clearTimeout(this.#stalled);
@@ -43,6 +45,7 @@ export class SseSink implements TurnSink {
   }
 
   accepted(turn: AcceptedTurn): void {
+    if (!this.#open) return;
     this.response.writeHead(200, {
       'Content-Type': 'text/event-stream; charset=utf-8',
       'Cache-Control': 'no-cache, no-transform',
@@ -81,7 +84,8 @@ export class SseSink implements TurnSink {
   }
 
   onClosed(listener: () => void): void {
-    this.response.once('close', listener);
+    if (this.response.closed) listener();
+    else this.response.once('close', listener);
   }
 
   #events(events: object[]): void {

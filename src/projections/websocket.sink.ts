@@ -1,4 +1,6 @@
 import type { WebSocket } from 'ws';
+import { PACKETS_PAST_LIMIT } from '../gateway/outbox.js';
+import { cutOff } from '../gateway/transport.js';
 import { LIMITS, type UIMessageChunk } from '../protocol.js';
 import type { TurnEnding } from '../sessions/turn.reader.js';
 import type { TurnSink } from './turn.sink.js';
@@ -14,6 +16,8 @@ export class WebSocketChannel {
   /** The requests that are under way, by their ids. */
   readonly sinks = new Map<string, WebSocketSink>();
   #stalled?: NodeJS.Timeout;
+  /** Frames that were sent while too much was unsent. Answers wait then, so these are refusals. */
+  #pastLimit = 0;
 
   constructor(private readonly socket: WebSocket) {
     socket.on('close', () => {
@@ -36,6 +40,11 @@ export class WebSocketChannel {
 
   send(frame: object): void {
     if (!this.open) return;
+    this.#pastLimit = this.congested ? this.#pastLimit + 1 : 0;
+    if (this.#pastLimit > PACKETS_PAST_LIMIT) {
+      cutOff.flood += 1;
+      return this.terminate();
+    }
     this.socket.send(JSON.stringify(frame), () => this.#written());
     if (this.congested) this.#watch();
   }
