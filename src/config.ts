@@ -143,8 +143,8 @@ function duration(min: '0ms' | '1ms', max: string): Kind<number> {
   return { must: `an integer with ms, s, m, h or d, such as 30s, from ${min} to ${max}`, schema };
 }
 
-function httpUrl(must: string): Kind<string> {
-  return { must, schema: z.string().refine(isPlainHttpUrl), hidden: true };
+function httpUrl(must: string, isOne = isPlainHttpUrl): Kind<string> {
+  return { must, schema: z.string().refine(isOne), hidden: true };
 }
 
 /** A secret that travels in an HTTP header. */
@@ -225,8 +225,15 @@ function row<T, const Default extends string | undefined>(
 const timer = duration('1ms', '24d');
 const pause = duration('0ms', '24d');
 const jwksUrl = httpUrl('an http or https URL without credentials');
-const baseUrl = httpUrl(`an http or https URL without credentials, with its /v1, such as ${OPENAI_URL}`);
+const baseUrl = httpUrl(
+  `an http or https URL without credentials or query, with its /v1, such as ${OPENAI_URL}`,
+  isBaseUrl,
+);
 const otlpUrl = httpUrl('an http or https URL without credentials, such as http://127.0.0.1:4318');
+const otlpBaseUrl = httpUrl(
+  'an http or https URL without credentials or query, such as http://127.0.0.1:4318',
+  isBaseUrl,
+);
 const agentId: Kind<string> = {
   must: 'an id of a-z, 0-9, _ and -, at most 64 characters',
   schema: z.string().toLowerCase().regex(AGENT_ID),
@@ -298,7 +305,7 @@ const VARIABLES = {
   DRAIN_TIMEOUT: row(pause, '25s', 'how long a stopping node lets running turns go on'),
   LOG_LEVEL: row(oneOf(...LOG_LEVELS), 'info', 'the least severe lines that are logged'),
   OTEL_EXPORTER_OTLP_ENDPOINT: row(
-    otlpUrl,
+    otlpBaseUrl,
     undefined,
     'where turns are traced to, as OTLP/HTTP in JSON at its /v1/traces; unset: nowhere',
   ),
@@ -533,6 +540,11 @@ export function normalizeOrigin(origin: string): string | undefined {
 function isPlainHttpUrl(value: string): boolean {
   const url = URL.parse(value);
   return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password;
+}
+
+/** To which a path is added. */
+function isBaseUrl(value: string): boolean {
+  return isPlainHttpUrl(value) && !/[?#]/.test(value);
 }
 
 function isProxyList(value: string): boolean {

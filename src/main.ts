@@ -23,14 +23,16 @@ async function main(): Promise<void> {
   const logger = new Logger('Mooring');
   logger.log(`answers come from ${gateway.app.get(ModelProvider).description}`);
   if (config.auth.mode === 'anonymous' && config.auth.ignored)
-    logger.warn(`${config.auth.ignored} is set and AUTH is not: no token is looked at; set AUTH=jwt`);
+    warn(
+      `${config.auth.ignored} is set and AUTH is not: no token is looked at. Set AUTH=jwt.`,
+      config,
+      logger,
+    );
   if (isOpenToAnyone(config)) {
     const warning =
       `ANYONE WHO REACHES ${gateway.url} SPENDS THE KEY OF ${config.vendor?.baseUrl}: ` +
       'sessions are anonymous and HOST is public. Set AUTH=jwt, or listen on 127.0.0.1.';
-    // Whatever the log level hides.
-    if (['silent', 'fatal', 'error'].includes(config.logLevel)) process.stderr.write(`${warning}\n`);
-    else logger.warn(warning);
+    warn(warning, config, logger);
   }
   announce(gateway.url, config, logger);
   stopOnSignals(gateway, config, logger);
@@ -41,6 +43,12 @@ function announce(url: string, config: Config, logger: Logger): void {
   const line = `Mooring is ready: open ${url}`;
   if (['info', 'debug', 'trace'].includes(config.logLevel)) logger.log(line);
   else process.stdout.write(`${line}\n`);
+}
+
+/** Whatever the log level hides. */
+function warn(warning: string, config: Config, logger: Logger): void {
+  if (['silent', 'fatal', 'error'].includes(config.logLevel)) process.stderr.write(`${warning}\n`);
+  else logger.warn(warning);
 }
 
 function isOpenToAnyone({ auth, vendor, host }: Config): boolean {

@@ -383,6 +383,9 @@ export const LIMITS = {
   queuedTurns: 10,
   requestsPerMinute: 120,
   requestBurst: 30,
+  /** Requests of a socket that are not answered yet, and characters of their JSON: a burst of the longest texts. */
+  waitingRequests: 64,
+  waitingLength: 1024 * 1024,
   /** Of a token's subject, over all of its sockets. */
   ownerRequestsPerMinute: 1_200,
   ownerRequestBurst: 300,

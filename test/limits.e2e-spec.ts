@@ -3,6 +3,7 @@ import { ChatGateway } from '../src/gateway/chat.gateway.js';
 import type { SocketConnection } from '../src/gateway/socket.connection.js';
 import { LIMITS } from '../src/protocol.js';
 import { SessionBindings } from '../src/sessions/session.bindings.js';
+import { SessionStore } from '../src/sessions/session.store.js';
 import { until } from './support/channel.js';
 import { newCredentials, TestClient, textOf } from './support/client.js';
 import { disposeAll, gateway, onDispose, type TestGateway } from './support/gateway.js';
@@ -43,6 +44,30 @@ describe('limits', () => {
     });
     await socket.do('session:leave', { sessionId });
     expect(await socket.open()).toMatchObject({ created: true });
+  });
+
+  it('[LIM-19] so much of a socket waits to be answered, and the rest is refused at once', async () => {
+    const { client, get } = await gateway();
+    const store = get(SessionStore);
+    const [many, large] = [await client(), await client()];
+    const gate = Promise.withResolvers<void>();
+    const read = store.open.bind(store);
+    store.open = async (...words) => {
+      await gate.promise;
+      return read(...words);
+    };
+    // The burst is shared by both limits, so each has a socket.
+    const junk = { junk: 'x'.repeat(250_000) };
+    const asked = Array.from({ length: 6 }, () => large.ask('session:open', junk as never));
+    // The first is not measured, four more fit.
+    expect(await asked[5]).toMatchObject({ error: { code: 'rate_limited', retryable: true } });
+    const few = Array.from({ length: LIMITS.requestBurst }, () => many.ask('session:open', {}));
+    gate.resolve();
+    const answers = await Promise.all(asked.slice(0, 5));
+    expect(answers.filter(({ ok }) => ok)).toHaveLength(5);
+    expect((await Promise.all(few)).filter(({ ok }) => ok).length).toBe(LIMITS.sessionsPerSocket);
+    // Nothing waits any more.
+    expect((await large.ask('session:open', junk as never)).ok).toBe(true);
   });
 
   it('[LIM-3] a session has up to 32 sockets', async () => {

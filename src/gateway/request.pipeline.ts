@@ -6,7 +6,7 @@ import { RequestError } from '../sessions/request.error.js';
 import { errorPayload } from './ack.filter.js';
 import { outboxOf } from './outbox.js';
 import { invalidPayload } from './payload.pipe.js';
-import { takeToken } from './rate.limits.js';
+import { rateLimited, takeToken } from './rate.limits.js';
 import { requestContext } from './request.context.js';
 import type { ClientSocket } from './socket.connection.js';
 import { TokenBucket } from './token.bucket.js';
@@ -34,6 +34,9 @@ export function installPipeline(socket: ClientSocket, admitOwners: () => void, r
   let bucket: TokenBucket | undefined;
   // The requests of one socket are handled one after the other: each waits for its predecessor's answer.
   let previous = ready;
+  // Those that are not answered yet, and the characters of all but the first of them.
+  let waiting = 0;
+  let waitingLength = 0;
 
   // `packet` is the very array that is handed to the handlers, so it is changed in place.
   socket.use((packet: unknown[], next) =>
@@ -53,17 +56,31 @@ export function installPipeline(socket: ClientSocket, admitOwners: () => void, r
         socket.emit('request:failed', { event: event.slice(0, LIMITS.idLength), error: answer.error });
     };
     let payload: unknown;
+    let length = 0;
     try {
       bucket ??= new TokenBucket(LIMITS.requestBurst, LIMITS.requestsPerMinute);
       takeToken(bucket);
       admitOwners();
       payload = admit(event, args);
+      // Whoever waits for each answer is never measured.
+      if (waiting > 0) length = JSON.stringify(payload).length;
+      if (waiting >= LIMITS.waitingRequests || waitingLength + length > LIMITS.waitingLength) {
+        rateLimited.socket += 1;
+        throw new RequestError('rate_limited', 'Too much waits on this connection.', { retryAfterMs: 1_000 });
+      }
     } catch (error) {
       return reply({ ok: false, error: errorPayload(error, { event: known }) });
     }
+    waiting += 1;
+    waitingLength += length;
     const turn = previous;
     previous = new Promise((resolve) => {
+      let isAnswered = false;
       const answered = (answer: Answer): void => {
+        if (isAnswered) return;
+        isAnswered = true;
+        waiting -= 1;
+        waitingLength -= length;
         reply(answer);
         resolve();
       };
