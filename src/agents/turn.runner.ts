@@ -42,10 +42,6 @@ export class TurnRunner {
     private readonly observers: TurnObservers,
   ) {}
 
-  onEnded(observer: (report: TurnReport) => void): void {
-    this.observers.add({ begin: () => ({ ended: (report) => report && observer(report) }) });
-  }
-
   async run(active: ActiveTurn, agent: PinnedAgent, fence: number, origin?: TurnOrigin): Promise<void> {
     const { sessionId, turn } = active;
     const startedAt = performance.now();

@@ -2,8 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { AgentLoopService } from '../agents/agent-loop.service.js';
 import { TurnWorkers } from '../agents/turn.workers.js';
-import type { TurnReport } from '../agents/turn.observer.js';
-import { TurnRunner } from '../agents/turn.runner.js';
+import { TurnObservers, type TurnReport } from '../agents/turn.observer.js';
 import { Clock } from '../clock.js';
 import { Config } from '../config.js';
 import { ChatGateway } from '../gateway/chat.gateway.js';
@@ -46,9 +45,9 @@ export class NodeStats implements OnApplicationBootstrap, OnApplicationShutdown 
     private readonly store: SessionStore,
     private readonly clock: Clock,
     private readonly config: Config,
-    runner: TurnRunner,
+    observers: TurnObservers,
   ) {
-    runner.onEnded((report) => this.#count(report));
+    observers.add({ begin: () => ({ ended: (report) => report && this.#count(report) }) });
   }
 
   onApplicationBootstrap(): void {
