@@ -53,7 +53,7 @@ function warn(warning: string, config: Config, logger: Logger): void {
 
 function isOpenToAnyone({ auth, vendor, host }: Config): boolean {
   const local = host === 'localhost' || host === '::1' || host.startsWith('127.');
-  return auth.mode === 'anonymous' && vendor !== undefined && !local;
+  return auth.mode === 'anonymous' && vendor?.apiKey !== undefined && !local;
 }
 
 /** The first signal drains; a second one, or a stop that takes too long, ends the process at once. */
