@@ -54,14 +54,6 @@ export const CLUSTER_MUTATIONS: Mutation[] = [
     edits: UNFENCED,
   },
   {
-    name: 'what a node missed while Redis was out of its reach is not read again',
-    scenario: 'cut-off',
-    seconds: 20,
-    invariant: 'I7',
-    file: 'sessions/redis/redis.feed.js',
-    edits: [['this.#gap(sessionId);', 'void sessionId;']],
-  },
-  {
     name: 'an append whose answer was lost is made again, whatever its number',
     scenario: 'redis-restarts',
     seconds: 20,
