@@ -7,6 +7,7 @@ import { until } from '../support/channel.js';
 import { disposeAll, onDispose } from '../support/gateway.js';
 import { redisMissing, RedisServer } from '../support/redis.server.js';
 import { redisStore } from './redis.store.js';
+import { SessionDriver } from './store.driver.js';
 
 const AGENT = { id: 'alice', hash: 'abc', name: 'Alice', description: '', tools: [], persona: 'Be.' };
 const missing = redisMissing();
@@ -209,5 +210,25 @@ const missing = redisMissing();
     }, 'the connection');
     expect(back?.recovered).toBe(false);
     expect(back?.position.epoch).not.toBe(position?.epoch);
+  });
+
+  it('[CLU-3] a session whose owner died after its last turn had ended is free for the next message', async () => {
+    const server = await RedisServer.start();
+    onDispose(() => server.stop());
+    const under = await redisStore(server.url);
+    onDispose(under.close);
+    const talk = await SessionDriver.create(under);
+    await talk.send('m1');
+    await talk.end(await talk.begin());
+    // It is not asked for the next turn any more, and its lease runs out.
+    const client = server.client();
+    onDispose(async () => client.disconnect());
+    await client.zadd('mooring:{0}:due', 0, talk.sessionId);
+    expect(await under.lease.due()).toEqual([]);
+    await talk.send('m2');
+    await until(async () => (await under.lease.due()).includes(talk.sessionId), 'it to be due');
+    // Also for a node that is not steady, and takes no other's place.
+    Object.defineProperty((under.lease as unknown as { nodes: object }).nodes, 'steady', { value: false });
+    expect(await under.lease.claim(talk.sessionId)).toBeGreaterThan(0);
   });
 });

@@ -375,6 +375,8 @@ function openRedis(url: string, commands: boolean): Redis | Cluster {
           enableOfflineQueue: false,
           maxRetriesPerRequest: 0,
           autoResendUnfulfilledCommands: false,
+          // A master that became a replica: whoever is the master now is found by connecting anew.
+          reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
         }
       : { maxRetriesPerRequest: null }),
     retryStrategy: (times) => Math.min(RECONNECT_MS.first * times, RECONNECT_MS.most),

@@ -166,10 +166,11 @@ else
   if count > 0 then
     redis.call('XADD', KEYS[3], to .. '-0', 'from', from, 'events', ARGV[9], 'sealed', ARGV[11])
   end
-  local busy, heldNow = unpack(redis.call('HMGET', KEYS[2], 'busy', 'held'))
+  local busy = redis.call('HGET', KEYS[2], 'busy')
   -- What is replayed of an idle session is kept for the resume window, and not past it.
   if busy == '1' then redis.call('PERSIST', KEYS[3]) else redis.call('PEXPIRE', KEYS[3], ARGV[17]) end
-  if busy == '1' and heldNow == '0' then redis.call('ZADD', KEYS[12], 'NX', text(now() + tonumber(ARGV[16])), id) end
+  -- A lease that is kept has its place there, and keeps it.
+  if busy == '1' then redis.call('ZADD', KEYS[12], 'NX', text(now() + tonumber(ARGV[16])), id) end
   index(id)
 end
 if count > 0 then publish(nodes or '', id, epoch, from, to, ARGV[9]) end
@@ -401,7 +402,11 @@ local due = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now()), 'LIMIT', 0, ${LIMITS.historyPage * 10})) do
   local busy = redis.call('HGET', ARGV[4] .. id, 'busy')
   if busy == '1' then due[#due + 1] = id
-  else redis.call('ZREM', KEYS[2], id) end
+  else
+    redis.call('ZREM', KEYS[2], id)
+    -- Its owner died after the last turn had ended: whoever comes next may claim it at once.
+    if busy then redis.call('HSET', ARGV[4] .. id, 'held', 0, 'owner', '') end
+  end
 end
 return {'ok', due}
 `;
@@ -425,7 +430,7 @@ return 0
 `;
 
 /** KEYS: a generation, since when it is that one. ARGV: [1] the run of Redis. Reply: how long ago it began, ms. */
-const BEGIN = `
+const BEGIN = `${FULL}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
