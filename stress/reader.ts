@@ -75,10 +75,16 @@ export class Reader {
   }
 
   async #packetsUpTo(seq: number, reached: number): Promise<EventPacket[]> {
-    const deadline = performance.now() + TIMEOUT_MS;
-    while ((this.#packets.at(-1)?.to ?? reached) < seq) {
-      if (performance.now() > deadline) throw new Error(`the replay of events up to ${seq} did not come`);
+    // Of a session whose readers were slow it may be more than a hundred megabytes.
+    let at = reached;
+    let movedAt = performance.now();
+    while (at < seq) {
+      if (performance.now() - movedAt > TIMEOUT_MS)
+        throw new Error(`the replay of events up to ${seq} stands still at ${at}`);
       await sleep(10);
+      const { to } = this.#packets.at(-1) ?? { to: reached };
+      if (to !== at) movedAt = performance.now();
+      at = to;
     }
     return this.#packets;
   }
