@@ -131,7 +131,8 @@ export class AppModule implements OnApplicationShutdown {
             quietReqLogger: true,
             customAttributeKeys: { reqId: 'request' },
             genReqId: () => randomUUID(),
-            mixin: () => requestContext.getStore() ?? {},
+            // A copy: pino writes the rest of the line into it.
+            mixin: () => ({ ...requestContext.getStore() }),
           },
         }),
       ],
