@@ -37,5 +37,5 @@ describe('a Redis behind a sentinel', () => {
     const texts = opened.messages.map(({ parts }) => parts.find((part) => part.type === 'text'));
     expect(texts.map((part) => part?.text)).toEqual(['a long one', 'before, meanwhile, after']);
     expect(textOf(socket.events)).toMatch(/^before, /);
-  });
+  }, 120_000);
 });
