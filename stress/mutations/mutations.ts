@@ -73,7 +73,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'a replay lacks its first event',
     scenario: 'flapping',
-    invariant: 'I1',
+    invariant: 'I3',
     file: 'sessions/embedded/active.sessions.js',
     edits: [['active.log.slice(seq - active.logFrom)', 'active.log.slice(seq - active.logFrom + 1)']],
   },
