@@ -231,4 +231,25 @@ const missing = redisMissing();
     Object.defineProperty((under.lease as unknown as { nodes: object }).nodes, 'steady', { value: false });
     expect(await under.lease.claim(talk.sessionId)).toBeGreaterThan(0);
   });
+
+  it('[CLU-7] a Redis that is full when it comes back lets sessions be read, and end', async () => {
+    const server = await RedisServer.start();
+    onDispose(() => server.stop());
+    const { store, close } = await redisStore(server.url);
+    onDispose(close);
+    const sessionId = randomBytes(16).toString('hex');
+    await store.open(sessionId, () => ({ owner: { kind: 'key', keyHash: 'abc' }, agent: AGENT }));
+    await server.kill();
+    await server.up();
+    const client = server.client();
+    onDispose(async () => client.disconnect());
+    await client.config('SET', 'maxmemory', '1');
+    let found = false;
+    await until(async () => {
+      found = (await store.open(sessionId).catch(() => undefined)) !== undefined;
+      return found;
+    }, 'the session to be read');
+    expect(await store.accept(sessionId, { kind: 'close', state: 'closed' })).toEqual({ kind: 'done' });
+    expect(await client.exists(`mooring:{0}:session:${sessionId}`)).toBe(0);
+  });
 });

@@ -95,6 +95,7 @@ end
  * ARGV: [4…] pairs of a key's number and a field. Reply: `ok`, the record flat, the fields; or `ok` alone and `gone`.
  */
 const LOAD =
+  FULL +
   PRELUDE +
   `
 local record = redis.call('HGETALL', KEYS[2])
@@ -221,6 +222,7 @@ return {'ok', replies}
  * older are stored, entries of the running turn.
  */
 const READ =
+  FULL +
   PRELUDE +
   `
 local record = redis.call('HGETALL', KEYS[2])
